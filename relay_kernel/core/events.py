@@ -1,0 +1,165 @@
+"""What happened. Facts for the router, in the past tense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relay_kernel.core.model import OnLoss
+
+
+@dataclass(frozen=True)
+class CellSubmitted:
+    """A front end sent an execute_request."""
+
+    cell: int
+    target: str | None = None
+    """Named by ``%%relay TARGET``; None: wherever the router likes."""
+    stops: bool = True
+    """An error in it aborts the cells queued behind it (``stop_on_error`` of a cell not silent)."""
+
+
+@dataclass(frozen=True)
+class CellFinished:
+    """The kernel at a target answered an execute_request."""
+
+    target: str
+    epoch: int
+    cell: int
+    ok: bool
+
+
+@dataclass(frozen=True)
+class TargetOpened:
+    """A new session with an agent began: it holds nothing of this notebook yet."""
+
+    target: str
+
+
+@dataclass(frozen=True)
+class TargetResumed:
+    """The link is back, with the same agent and the same session."""
+
+    target: str
+
+
+@dataclass(frozen=True)
+class LinkClosed:
+    """The link went down. The kernel behind it may go on."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TargetLost:
+    """What the agent held is gone for certain: a goodbye, a restarted machine, a new agent."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TargetRefused:
+    """The target answers and says no, or is not usable as configured: a person has to mend it."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class KernelStarted:
+    """The kernel at a target answers, and holds nothing."""
+
+    target: str
+
+
+@dataclass(frozen=True)
+class KernelFailed:
+    """The kernel at a target could not be started."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class KernelDied:
+    """The kernel's process ended, and nobody asked it to."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SnapshotSafe:
+    """The state after a cell is whole and durable on the server."""
+
+    epoch: int
+    cell: int
+
+
+@dataclass(frozen=True)
+class SnapshotFailed:
+    """The state after a cell could not be taken or brought over."""
+
+    epoch: int
+    cell: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class SnapshotApplied:
+    """The kernel at a target now holds the state after a cell."""
+
+    target: str
+    cell: int
+
+
+@dataclass(frozen=True)
+class ApplyFailed:
+    """The kernel at a target could not take the state after a cell."""
+
+    target: str
+    cell: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class TargetForced:
+    """``%relay TARGET``, or None for ``%relay auto``."""
+
+    target: str | None
+
+
+@dataclass(frozen=True)
+class OnLossChosen:
+    """``%relay on_loss …``."""
+
+    on_loss: OnLoss
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The user pressed stop."""
+
+
+Event = (
+    CellSubmitted
+    | CellFinished
+    | TargetOpened
+    | TargetResumed
+    | LinkClosed
+    | TargetLost
+    | TargetRefused
+    | KernelStarted
+    | KernelFailed
+    | KernelDied
+    | SnapshotSafe
+    | SnapshotFailed
+    | SnapshotApplied
+    | ApplyFailed
+    | TargetForced
+    | OnLossChosen
+    | Interrupted
+)

@@ -1,0 +1,505 @@
+"""Which target runs the next cell, and what becomes of the cells of a target that is lost.
+
+Rule 1: a role moves only between cells, to a target that holds the state of the last finished cell.
+Rule 2: every role change raises the epoch; a fact of an older epoch changes nothing.
+Rule 3: every submitted cell leaves by Dispatch and CellFinished, by Fail, or by Abort.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from relay_kernel.core import events as ev
+from relay_kernel.core.effects import (
+    Abort,
+    Discard,
+    Dispatch,
+    Effect,
+    Fail,
+    Fill,
+    Interrupt,
+    StartKernel,
+    Tell,
+)
+from relay_kernel.core.model import LOCAL, Phase, Policy, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: How often a standby's kernel may die before it is left alone until its target returns.
+DEATHS = 3
+#: Seconds for which no cell waits for a target that was too slow to be filled for one.
+IMPATIENCE = 30.0
+
+
+@dataclass
+class Cell:
+    """One execute_request on its way."""
+
+    number: int
+    target: str | None
+    stops: bool
+    submitted: float
+    run: Run = Run.FIRST
+    epoch: int = 0
+    ok: bool | None = None
+
+
+@dataclass
+class Target:
+    """What is believed of one target."""
+
+    name: str
+    phase: Phase = Phase.ABSENT
+    since: float = 0.0
+    reason: str = "not connected yet"
+    kernel: bool = False
+    #: The cell whose state its kernel holds; 0 is the empty state all kernels start with.
+    applied: int = 0
+    filling: int | None = None
+    deaths: int = 0
+    impatient_until: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Go:
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Wait:
+    #: None: some event will end the wait.
+    until: float | None
+
+
+@dataclass(frozen=True)
+class _Lose:
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Refuse:
+    text: str
+
+
+@dataclass
+class Router:
+    """Decides; never acts.
+
+    Feed it events, perform the effects that come back in order, and call :meth:`handle_deadline`
+    when :meth:`next_deadline` has passed. Times are seconds of any one monotonic clock.
+    """
+
+    names: Sequence[str]
+    """All targets in order of preference; the last is ``local``."""
+    policy: Policy = field(default_factory=Policy)
+    primary: str = LOCAL
+    epoch: int = 1
+    head: int = 0
+    """The last finished cell: the next cell starts from its state."""
+    safe: int = 0
+    """The last cell whose state is durable on the server."""
+    forced: str | None = None
+
+    def __post_init__(self) -> None:
+        self.targets = {name: Target(name) for name in self.names}
+        self.queue: deque[Cell] = deque()
+        self.running: Cell | None = None
+        self.unsafe: list[Cell] = []
+        self._notices: list[str] = []
+        self._told: set[str] = set()
+        self._unsafe_reason = ""
+        self._wait_until: float | None = None
+        self._handlers: dict[type, Callable[..., list[Effect]]] = {
+            ev.CellSubmitted: self._cell_submitted,
+            ev.CellFinished: self._cell_finished,
+            ev.TargetOpened: self._target_opened,
+            ev.TargetResumed: self._target_resumed,
+            ev.LinkClosed: self._link_closed,
+            ev.TargetLost: self._target_lost,
+            ev.TargetRefused: self._target_refused,
+            ev.KernelStarted: self._kernel_started,
+            ev.KernelFailed: self._kernel_failed,
+            ev.KernelDied: self._kernel_died,
+            ev.SnapshotSafe: self._snapshot_safe,
+            ev.SnapshotFailed: self._snapshot_failed,
+            ev.SnapshotApplied: self._snapshot_applied,
+            ev.ApplyFailed: self._apply_failed,
+            ev.TargetForced: self._target_forced,
+            ev.OnLossChosen: self._on_loss_chosen,
+            ev.Interrupted: self._interrupted,
+        }
+
+    # ------------------------------------------------------------------ the door
+
+    def handle(self, event: ev.Event, now: float) -> list[Effect]:
+        """Take in one event; return what to do about it, in order."""
+        effects = self._handlers[type(event)](event, now)
+        return [*effects, *self._advance(now)]
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`handle_deadline` wants to be called; None: not before the next event."""
+        deadlines = [self._wait_until] if self._wait_until is not None else []
+        if self.running and self.targets[self.primary].phase is Phase.QUIET:
+            deadlines.append(self.targets[self.primary].since + self.policy.lost_after)
+        return min(deadlines, default=None)
+
+    def handle_deadline(self, now: float) -> list[Effect]:
+        """Time has passed; return what to do about it."""
+        effects: list[Effect] = []
+        primary = self.targets[self.primary]
+        if (
+            self.running
+            and primary.phase is Phase.QUIET
+            and now >= primary.since + self.policy.lost_after
+        ):
+            reason = f"nothing heard of it for {now - primary.since:.0f} s: {primary.reason}"
+            effects += self._lose(primary.name, reason, now)
+        return [*effects, *self._advance(now)]
+
+    # ------------------------------------------------------------------ cells
+
+    def _cell_submitted(self, event: ev.CellSubmitted, now: float) -> list[Effect]:
+        self.queue.append(Cell(event.cell, event.target, event.stops, now))
+        return []
+
+    def _cell_finished(self, event: ev.CellFinished, now: float) -> list[Effect]:
+        cell = self.running
+        if cell is None or (cell.number, cell.epoch) != (event.cell, event.epoch):
+            return []
+        self.running = None
+        self.head = self.targets[self.primary].applied = cell.number
+        broken = cell.run is Run.SILENT and cell.ok and not event.ok
+        self.unsafe.append(replace(cell, ok=event.ok))
+        if broken:
+            return self._give_up_repeating(cell)
+        if not event.ok and cell.stops and cell.run is not Run.SILENT:
+            return self._abort_queue()
+        return []
+
+    def _give_up_repeating(self, broken: Cell) -> list[Effect]:
+        """A repeated cell failed where it had not: what follows must not run on a wrong state."""
+        effects: list[Effect] = []
+        while self.queue and self.queue[0].run is not Run.FIRST:
+            cell = self.queue.popleft()
+            if cell.run is Run.AGAIN:
+                text = f"cell {broken.number} was run again on {self.primary} and failed there"
+                effects.append(Fail(cell.number, "RelayTargetLost", text))
+                effects += self._abort_queue() if cell.stops else []
+                return effects
+        self._notices.append(f"cell {broken.number} was run again on {self.primary} and failed.")
+        return effects
+
+    def _abort_queue(self) -> list[Effect]:
+        aborted = [Abort(cell.number) for cell in self.queue]
+        self.queue.clear()
+        return list(aborted)
+
+    def _interrupted(self, event: ev.Interrupted, now: float) -> list[Effect]:
+        if self.running:
+            if self.targets[self.primary].phase is not Phase.QUIET:
+                return [Interrupt(self.primary)]
+            return self._lose(self.primary, "interrupted while out of reach", now, stopped=True)
+        if not self.queue:
+            return []
+        cell = self.queue.popleft()
+        text = f"interrupted while waiting for {cell.target or self.forced or 'a target'}"
+        failed = Fail(cell.number, "KeyboardInterrupt", text)
+        return [failed, *(self._abort_queue() if cell.stops else [])]
+
+    # ------------------------------------------------------------------ targets
+
+    def _target_opened(self, event: ev.TargetOpened, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        effects: list[Effect] = []
+        if target.kernel:
+            effects = self._lose(target.name, "its agent was restarted", now)
+        self._enter(target, Phase.LINKED, now)
+        target.deaths = 0
+        return [*effects, StartKernel(target.name)]
+
+    def _target_resumed(self, event: ev.TargetResumed, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        self._enter(target, Phase.READY if target.kernel else Phase.LINKED, now)
+        return []
+
+    def _link_closed(self, event: ev.LinkClosed, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        if target.phase in {Phase.ABSENT, Phase.QUIET}:
+            target.reason = event.reason
+        else:
+            self._enter(target, Phase.QUIET, now, event.reason)
+        return []
+
+    def _target_lost(self, event: ev.TargetLost, now: float) -> list[Effect]:
+        return self._lose(event.target, event.reason, now)
+
+    def _target_refused(self, event: ev.TargetRefused, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        target.reason = event.reason
+        self._notice_once(f"{event.target}: {event.reason}")
+        return []
+
+    def _kernel_started(self, event: ev.KernelStarted, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        target.kernel, target.applied, target.filling = True, 0, None
+        self._enter(target, Phase.READY, now)
+        return []
+
+    def _kernel_failed(self, event: ev.KernelFailed, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        target.kernel, target.filling = False, None
+        target.reason = event.reason
+        self._notice_once(f"{event.target}: {event.reason}")
+        return []
+
+    def _kernel_died(self, event: ev.KernelDied, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        target.deaths += 1
+        effects = self._lose(target.name, event.reason, now, discard=False)
+        self._enter(target, Phase.LINKED, now, event.reason)
+        if target.deaths <= DEATHS or target.name == LOCAL:
+            effects.append(StartKernel(target.name))
+        return effects
+
+    def _enter(self, target: Target, phase: Phase, now: float, reason: str = "") -> None:
+        target.phase, target.since, target.reason = phase, now, reason
+
+    def _notice_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._notices.append(text)
+
+    # ------------------------------------------------------------------ state
+
+    def _snapshot_safe(self, event: ev.SnapshotSafe, now: float) -> list[Effect]:
+        if not any((c.number, c.epoch) == (event.cell, event.epoch) for c in self.unsafe):
+            return []
+        # A snapshot holds everything up to its cell, so the cells before it are safe with it.
+        while self.unsafe and self.unsafe[0].number <= event.cell:
+            self.unsafe.pop(0)
+        self.safe = event.cell
+        return []
+
+    def _snapshot_failed(self, event: ev.SnapshotFailed, now: float) -> list[Effect]:
+        if event.epoch == self.epoch and event.cell == self.head:
+            self._unsafe_reason = event.reason
+            self._notice_once(f"the variables after cell {event.cell} are not safe: {event.reason}")
+        return []
+
+    def _snapshot_applied(self, event: ev.SnapshotApplied, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        if target.filling == event.cell:
+            target.filling, target.applied = None, event.cell
+        return []
+
+    def _apply_failed(self, event: ev.ApplyFailed, now: float) -> list[Effect]:
+        target = self.targets[event.target]
+        if target.filling != event.cell:
+            return []
+        # A kernel that could not take a state is in doubt: only a new one is known to be empty.
+        target.filling, target.kernel = None, False
+        self._notice_once(f"{target.name} could not take over the variables: {event.reason}")
+        return self._kernel_died(ev.KernelDied(target.name, event.reason), now)
+
+    def _refill(self, now: float) -> list[Effect]:
+        """Give every kernel that may be filled now the state it ought to hold and does not."""
+        effects: list[Effect] = []
+        for target in self.targets.values():
+            is_primary = target.name == self.primary
+            if not target.kernel or target.phase is Phase.QUIET or (is_primary and self.running):
+                continue
+            # The primary lacks its own head only where its kernel is new; the head is safe then.
+            wanted = self.head if is_primary else self.safe
+            if target.filling is None and target.applied != wanted:
+                target.filling = wanted
+                effects.append(Fill(target.name, wanted))
+            phase = Phase.READY if target.filling is None else Phase.FILLING
+            if target.phase is not phase:
+                self._enter(target, phase, now)
+        return effects
+
+    # ------------------------------------------------------------------ choices
+
+    def _target_forced(self, event: ev.TargetForced, now: float) -> list[Effect]:
+        self.forced = event.target
+        return []
+
+    def _on_loss_chosen(self, event: ev.OnLossChosen, now: float) -> list[Effect]:
+        self.policy = replace(self.policy, on_loss=event.on_loss)
+        return []
+
+    def _advance(self, now: float) -> list[Effect]:
+        """Refill standbys and dispatch the next cell, as far as that goes without another event."""
+        effects = self._refill(now)
+        self._wait_until = None
+        while self.queue and not self.running:
+            cell = self.queue[0]
+            match self._choose(cell, now):
+                case _Go(target, reason):
+                    effects += self._dispatch(self.queue.popleft(), target, reason)
+                    effects += self._refill(now)
+                case _Wait(until):
+                    self._wait_until = until
+                    break
+                case _Lose(target, reason):
+                    effects += self._lose(target, reason, now)
+                    effects += self._refill(now)
+                case _Refuse(text):
+                    self.queue.popleft()
+                    effects.append(Fail(cell.number, "RelayTargetUnavailable", text))
+                    effects += self._abort_queue() if cell.stops else []
+        return effects
+
+    def _dispatch(self, cell: Cell, target: str, reason: str) -> list[Effect]:
+        effects: list[Effect] = []
+        if target != self.primary:
+            self.primary = target
+            self.epoch += 1
+        self._unsafe_reason = ""
+        self.running = replace(cell, epoch=self.epoch)
+        effects.append(Dispatch(cell.number, target, self.epoch, cell.run, reason))
+        if cell.run is Run.FIRST:
+            effects += [Tell(cell.number, text) for text in self._notices]
+            self._notices.clear()
+        return effects
+
+    def _choose(self, cell: Cell, now: float) -> _Go | _Wait | _Lose | _Refuse:
+        primary = self.targets[self.primary]
+        if primary.phase is Phase.QUIET:
+            until = max(primary.since, cell.submitted) + self.policy.wait_at_submit
+            return _Wait(until) if now < until else _Lose(primary.name, primary.reason)
+        forced = (cell.target or self.forced) if cell.run is Run.FIRST else None
+        if forced is not None:
+            return self._choose_forced(cell, forced, now)
+        for name in self.names:
+            target = self.targets[name]
+            if self._holds_head(target):
+                return _Go(name, self._why(name))
+            if self._worth_waiting(target, now):
+                until = cell.submitted + self.policy.handover
+                if now < until:
+                    return _Wait(until)
+                target.impatient_until = now + IMPATIENCE
+        return self._choose_none()
+
+    def _choose_forced(self, cell: Cell, name: str, now: float) -> _Go | _Wait | _Refuse:
+        target = self.targets[name]
+        how = f"%%relay {name}" if cell.target else f"%relay {name}"
+        if self._holds_head(target):
+            return _Go(name, f"asked for by {how}")
+        if target.kernel and target.phase in {Phase.FILLING, Phase.READY}:
+            if self._unsafe_reason and self.safe != self.head:
+                return _Refuse(f"the variables cannot be brought to {name}: {self._unsafe_reason}")
+            return _Wait(None)
+        until = cell.submitted + self.policy.wait_at_submit
+        if now < until and not (name == LOCAL and target.reason):
+            return _Wait(until)
+        why = _because(f"{name} is {target.phase.value}", target.reason)
+        return _Refuse(f"{why}. Use `%relay auto` to run where possible.")
+
+    def _choose_none(self) -> _Wait | _Refuse:
+        local = self.targets[LOCAL]
+        if local.kernel or not local.reason or local.phase is Phase.ABSENT:
+            return _Wait(None)
+        return _Refuse(f"no kernel can run this cell. local: {local.reason}")
+
+    def _holds_head(self, target: Target) -> bool:
+        usable = target.kernel and target.phase is not Phase.QUIET
+        return usable and target.filling is None and target.applied == self.head
+
+    def _worth_waiting(self, target: Target, now: float) -> bool:
+        """Whether a standby will hold the head in a moment: it was filled before."""
+        return (
+            target.kernel
+            and target.name != self.primary
+            and target.phase in {Phase.FILLING, Phase.READY}
+            and target.applied > 0
+            and now >= target.impatient_until
+        )
+
+    def _why(self, name: str) -> str:
+        first = self.targets[self.names[0]]
+        if name == first.name:
+            return "preferred"
+        return _because(f"{first.name} is {first.phase.value}", first.reason)
+
+    # ------------------------------------------------------------------ loss
+
+    def _lose(
+        self, name: str, reason: str, now: float, *, discard: bool = True, stopped: bool = False
+    ) -> list[Effect]:
+        """Give up what a target held; put the state back to the last safe one if it was primary."""
+        target = self.targets[name]
+        target.kernel, target.filling, target.applied = False, None, 0
+        self._enter(target, Phase.ABSENT, now, reason)
+        effects: list[Effect] = [Discard(name)] if discard else []
+        if name != self.primary:
+            return effects
+        unsafe, running = self.unsafe, self.running
+        self.unsafe, self.running = [], None
+        self.head = self.safe
+        self.primary = LOCAL
+        self.epoch += 1
+        if stopped:
+            return [*effects, *self._stop_lost(name, reason, unsafe, running, "KeyboardInterrupt")]
+        if self.policy.on_loss == "rerun" and name != LOCAL:
+            return [*effects, *self._rerun_lost(name, reason, unsafe, running)]
+        return [*effects, *self._stop_lost(name, reason, unsafe, running, "RelayTargetLost")]
+
+    def _rerun_lost(
+        self, name: str, reason: str, unsafe: list[Cell], running: Cell | None
+    ) -> list[Effect]:
+        again = [replace(cell, run=Run.SILENT) for cell in unsafe]
+        numbers = _cells(unsafe)
+        text = f"{name} was lost ({reason})."
+        if numbers:
+            text += f" {numbers} had finished but were not safe: run again."
+        if running:
+            # A cell that was itself being repeated silently stays silent.
+            run = Run.SILENT if running.run is Run.SILENT else Run.AGAIN
+            again.append(replace(running, run=run))
+        self.queue.extendleft(reversed(again))
+        if running and running.run is not Run.SILENT:
+            return [Tell(running.number, f"{text} Running this cell again from its start.")]
+        waiting = next((c for c in self.queue if c.run is Run.AGAIN), None)
+        if waiting:
+            return [Tell(waiting.number, text)]
+        if again:
+            self._notices.append(text)
+        return []
+
+    def _stop_lost(
+        self, name: str, reason: str, unsafe: list[Cell], running: Cell | None, error: str
+    ) -> list[Effect]:
+        state = f"variables are as after cell {self.safe}" if self.safe else "no variables are kept"
+        numbers = _cells(unsafe)
+        text = f"{name} was lost ({reason}); {state}."
+        if numbers:
+            text += f" What {numbers} did is lost."
+        effects: list[Effect] = []
+        repeats = [c for c in self.queue if c.run is not Run.FIRST]
+        ended = next((c for c in [running, *repeats] if c and c.run is not Run.SILENT), None)
+        for cell in repeats:
+            self.queue.remove(cell)
+        if ended:
+            effects.append(Fail(ended.number, error, f"{text} This cell did not finish."))
+            effects += self._abort_queue() if ended.stops else []
+        elif numbers or running:
+            self._notices.append(text)
+        return effects
+
+
+def _because(what: str, reason: str) -> str:
+    return f"{what}: {reason}" if reason else what
+
+
+def _cells(cells: Sequence[Cell]) -> str:
+    if not cells:
+        return ""
+    numbers = ", ".join(str(cell.number) for cell in cells)
+    return f"cell {numbers}" if len(cells) == 1 else f"cells {numbers}"
