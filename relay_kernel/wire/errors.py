@@ -1,0 +1,11 @@
+"""Who broke the protocol."""
+
+from __future__ import annotations
+
+from relay_kernel.core.errors import RelayError
+
+
+class ProtocolError(RelayError):
+    """The peer sent what no correct peer sends. The link it came over is spent."""
+
+    retryable = True

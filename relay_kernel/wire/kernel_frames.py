@@ -1,0 +1,135 @@
+"""Jupyter's multipart messages, cut and joined without being read.
+
+Layout on a ZeroMQ socket (Jupyter messaging protocol, "The wire protocol"): identities, the
+delimiter, an HMAC signature, then header, parent header, metadata, content, and raw buffers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel.wire.errors import ProtocolError
+from relay_kernel.wire.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DELIMITER = b"<IDS|MSG>"
+
+
+@dataclass(slots=True)
+class KernelFrames:
+    """One kernel message: ``body`` is header, parent header, metadata, content, buffers.
+
+    The bytes stay as the sender made them; :attr:`header` and :attr:`parent` are read on demand.
+    """
+
+    channel: str
+    ids: list[bytes]
+    body: list[bytes]
+    _header: dict[str, Any] | None = field(default=None, repr=False)
+    _parent: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The header."""
+        if self._header is None:
+            self._header = _object(self.body[0])
+        return self._header
+
+    @property
+    def parent(self) -> dict[str, Any]:
+        """The parent header; empty for a message that answers nothing."""
+        if self._parent is None:
+            self._parent = _object(self.body[1])
+        return self._parent
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata."""
+        return _object(self.body[2])
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The content."""
+        return _object(self.body[3])
+
+    @property
+    def type(self) -> str:
+        """The message type, such as ``execute_request``."""
+        return str(self.header.get("msg_type", ""))
+
+    @property
+    def id(self) -> str:
+        """The message id."""
+        return str(self.header.get("msg_id", ""))
+
+    @property
+    def parent_id(self) -> str:
+        """The id of the message that this one answers."""
+        return str(self.parent.get("msg_id", ""))
+
+    def with_metadata(self, metadata: dict[str, Any]) -> KernelFrames:
+        """The same message with other metadata."""
+        body = [*self.body[:2], _dump(metadata), *self.body[3:]]
+        return KernelFrames(self.channel, self.ids, body, self._header, self._parent)
+
+    def with_content(self, content: dict[str, Any]) -> KernelFrames:
+        """The same message with other content."""
+        body = [*self.body[:3], _dump(content), *self.body[4:]]
+        return KernelFrames(self.channel, self.ids, body, self._header, self._parent)
+
+
+def split(channel: str, frames: Sequence[bytes]) -> tuple[KernelFrames, bytes]:
+    """Cut what came from a ZeroMQ socket into a message and its signature.
+
+    Raises:
+        ProtocolError: it is no kernel message.
+    """
+    try:
+        at = list(frames).index(DELIMITER)
+    except ValueError:
+        raise ProtocolError(f"a message on {channel} has no delimiter") from None
+    if len(frames) < at + 6:
+        raise ProtocolError(f"a message on {channel} has only {len(frames)} frames")
+    return KernelFrames(channel, list(frames[:at]), list(frames[at + 2 :])), frames[at + 1]
+
+
+def join(message: KernelFrames, signature: bytes) -> list[bytes]:
+    """The frames to send on a ZeroMQ socket."""
+    return [*message.ids, DELIMITER, signature, *message.body]
+
+
+def pack(frames: KernelFrames, **head: Any) -> Message:
+    """Wrap a kernel message for the session; ``head`` says more about it."""
+    about = {"channel": frames.channel, "ids": len(frames.ids), **head}
+    return Message("frames", about, (*frames.ids, *frames.body))
+
+
+def unpack(message: Message) -> KernelFrames:
+    """Undo :func:`pack`.
+
+    Raises:
+        ProtocolError: it was not packed so.
+    """
+    count = message.head.get("ids")
+    if not isinstance(count, int) or len(message.parts) < count + 4:
+        raise ProtocolError("a kernel message is not whole")
+    parts = [bytes(part) for part in message.parts]
+    return KernelFrames(str(message.head.get("channel")), parts[:count], parts[count:])
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise ProtocolError(f"a kernel message is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ProtocolError("a kernel message holds no JSON object where one belongs")
+    return value
+
+
+def _dump(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
