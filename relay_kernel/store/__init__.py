@@ -1,1 +1,1 @@
-"""store"""
+"""Content-addressed chunks and manifests on disk."""
