@@ -1,0 +1,287 @@
+"""The agent of one kernel: orders come in over a session, reports go out.
+
+Orders: ``start``, ``frames``, ``interrupt``, ``apply``, ``want``, ``chunk``, ``stop``.
+Reports: ``started``, ``failed``, ``died``, ``frames``, ``captured``, ``uncaptured``, ``applied``,
+``unapplied``, ``want``, ``chunk``. ``docs/protocol.md`` says what each holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel.agent.process import KernelProcess, KernelStartError
+from relay_kernel.core.errors import RelayError
+from relay_kernel.store.chunks import Store, StoreError
+from relay_kernel.store.wanted import Wanted
+from relay_kernel.wire.kernel_frames import KernelFrames, pack, unpack
+from relay_kernel.wire.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from relay_kernel.link.pump import Pump
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    number: int
+    epoch: int
+
+
+class KernelHost:
+    """Owns one kernel for one notebook.
+
+    Args:
+        pump: of this end of the session with R.
+        store: where chunks go; for ``local`` it is R's own.
+        folder: 0700, short, for sockets.
+    """
+
+    def __init__(self, pump: Pump, store: Store, folder: Path) -> None:
+        self.pump = pump
+        self.store = store
+        self.folder = folder
+        self._kernel: KernelProcess | None = None
+        self._epoch = 0
+        self._cells: dict[str, _Cell] = {}
+        self._captures: dict[str, _Cell] = {}
+        self._applies: dict[str, int] = {}
+        self._staging: tuple[Message, set[str]] | None = None
+        #: After an error the kernel drops execute_requests for a moment (stop_on_error). What came
+        #: too early waits here until its next answer shows that the moment is over.
+        self._held: list[KernelFrames] | None = None
+        self._wanted = Wanted(store)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()
+        self._orders: dict[str, Callable[[Message], None]] = {
+            "start": self._on_start,
+            "frames": self._on_frames,
+            "interrupt": self._on_interrupt,
+            "apply": self._on_apply,
+            "want": self._on_want,
+            "chunk": self._on_chunk,
+        }
+        pump.bulk_source = self._wanted.next
+
+    # ------------------------------------------------------------------ orders
+
+    def handle(self, message: Message) -> None:
+        """Carry out one order. A bad order is logged; it never breaks the session."""
+        order = self._orders.get(message.kind)
+        if order is None:
+            log.warning("unknown order %r ignored", message.kind)
+            return
+        try:
+            order(message)
+        except (RelayError, OSError, KeyError, TypeError, ValueError) as error:
+            log.warning("order %s failed: %s", message.kind, error)
+
+    def _on_start(self, message: Message) -> None:
+        self._epoch = int(message.head["epoch"])
+        self._spawn(self._start(message.head))
+
+    async def _start(self, head: dict[str, Any]) -> None:
+        async with self._changing:
+            await self._stop_kernel()
+            kernel = KernelProcess(self.folder, self._on_kernel, self._on_own, self._on_death)
+            try:
+                await kernel.start(
+                    head["spec"],
+                    cwd=_place(head["cwd"]),
+                    env={**os.environ, **head["env"]},
+                    store=self.store.root,
+                )
+                _check_python(kernel.info, head.get("python"))
+            except KernelStartError as error:
+                await kernel.stop()
+                self._report("failed", reason=str(error))
+                return
+            self._kernel = kernel
+            self._report("started", info=kernel.info, pid=kernel.pid, host=platform.node())
+
+    def _on_interrupt(self, message: Message) -> None:
+        if self._kernel:
+            self._spawn(self._kernel.interrupt())
+
+    def _on_frames(self, message: Message) -> None:
+        frames = unpack(message)
+        if "cell" in message.head:
+            cell = _Cell(message.head["cell"], message.head["epoch"])
+            if cell.epoch < self._epoch:
+                log.warning("cell %d of epoch %d refused: stale", cell.number, cell.epoch)
+                return
+            self._epoch = cell.epoch
+            self._cells[frames.id] = cell
+            if self._held is not None:
+                self._held.append(frames)
+                return
+        if self._kernel:
+            self._kernel.send(frames)
+
+    # ------------------------------------------------------------------ what the kernel says
+
+    def _on_kernel(self, frames: KernelFrames) -> None:
+        cell = None
+        if frames.channel == "shell" and frames.type == "execute_reply":
+            cell = self._cells.pop(frames.parent_id, None)
+        if cell is None:
+            self.pump.send(pack(frames))
+            return
+        status = frames.content.get("status")
+        # The capture stands in the kernel's queue before any later cell can.
+        self._capture(cell)
+        if status != "ok":
+            self._held = self._held or []
+        self.pump.send(pack(frames, cell=cell.number, epoch=cell.epoch, status=status))
+
+    def _capture(self, cell: _Cell) -> None:
+        assert self._kernel is not None
+        self.store.writers += 1
+        order = self._kernel.ask("relay_capture_request", {"cell": cell.number})
+        self._captures[order] = cell
+
+    def _on_own(self, frames: KernelFrames) -> None:
+        content = frames.content
+        if cell := self._captures.pop(frames.parent_id, None):
+            self._on_captured(cell, content)
+        elif (number := self._applies.pop(frames.parent_id, None)) is not None:
+            self.store.writers -= 1
+            self._on_applied(number, content)
+
+    def _on_captured(self, cell: _Cell, content: dict[str, Any]) -> None:
+        self.store.writers -= 1
+        held, self._held = self._held or [], None
+        for frames in held:
+            if self._kernel:
+                self._kernel.send(frames)
+        if content.get("status") != "ok":
+            reason = content.get("reason", "the kernel did not say why")
+            self._report("uncaptured", cell=cell.number, epoch=cell.epoch, reason=reason)
+            return
+        manifest = content["manifest"]
+        # R may still be fetching chunks of the state before: two are kept.
+        self._keep(manifest)
+        self._report(
+            "captured",
+            cell=cell.number,
+            epoch=cell.epoch,
+            manifest=manifest,
+            seconds=content["seconds"],
+        )
+
+    def _keep(self, manifest: dict[str, Any]) -> None:
+        self._recent = [*getattr(self, "_recent", [])[-1:], set(manifest["chunks"])]
+        self.store.keep("host", set().union(*self._recent))
+
+    def _on_death(self, reason: str) -> None:
+        self._forget_kernel()
+        self._report("died", reason=reason)
+
+    # ------------------------------------------------------------------ state coming in
+
+    def _on_apply(self, message: Message) -> None:
+        missing = self.store.missing(message.head["manifest"]["chunks"])
+        self._staging = (message, set(missing))
+        if missing:
+            self._report("want", keys=missing)
+        else:
+            self._apply_staged()
+
+    def _on_chunk(self, message: Message) -> None:
+        key = message.head["key"]
+        try:
+            if "error" in message.head:
+                raise StoreError(message.head["error"])
+            self.store.put(key, bytes(message.parts[0]))
+        except (StoreError, OSError) as error:
+            self._unapplied(str(error))
+            return
+        if self._staging and key in self._staging[1]:
+            self._staging[1].discard(key)
+            if not self._staging[1]:
+                self._apply_staged()
+
+    def _apply_staged(self) -> None:
+        if self._staging is None:
+            return
+        if self._kernel is None:
+            self._unapplied("there is no kernel to take it")
+            return
+        head = self._staging[0].head
+        self._staging = None
+        self._keep(head["manifest"])
+        content = {"cell": head["cell"], "manifest": head["manifest"]}
+        self.store.writers += 1
+        self._applies[self._kernel.ask("relay_apply_request", content)] = head["cell"]
+
+    def _unapplied(self, reason: str) -> None:
+        if self._staging:
+            number = self._staging[0].head["cell"]
+            self._staging = None
+            self._report("unapplied", cell=number, reason=reason)
+
+    def _on_applied(self, number: int, content: dict[str, Any]) -> None:
+        if content.get("status") == "ok":
+            self._report("applied", cell=number, problems=content["problems"])
+        else:
+            self._report("unapplied", cell=number, reason=content.get("reason", "unknown"))
+
+    # ------------------------------------------------------------------ state going out
+
+    def _on_want(self, message: Message) -> None:
+        self._wanted.keys.extend(message.head["keys"])
+        self.pump.flush()
+
+    # ------------------------------------------------------------------ end
+
+    def _forget_kernel(self) -> None:
+        self.store.writers -= len(self._captures) + len(self._applies)
+        self._kernel = None
+        self._held = None
+        self._staging = None
+        for table in (self._cells, self._captures, self._applies):
+            table.clear()
+
+    async def _stop_kernel(self) -> None:
+        kernel = self._kernel
+        self._forget_kernel()
+        if kernel:
+            await kernel.stop()
+
+    async def close(self) -> None:
+        """Stop the kernel; the notebook wants no more of this target."""
+        async with self._changing:
+            await self._stop_kernel()
+
+    def _report(self, kind: str, **head: Any) -> None:
+        self.pump.send(Message(kind, head))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _place(cwd: str) -> str:
+    """The folder at this target for a folder at the server, which is given relative to its home."""
+    home = Path.home()
+    path = Path(cwd) if os.path.isabs(cwd) else home / cwd
+    return str(path if path.is_dir() else home)
+
+
+def _check_python(info: dict[str, Any], wanted: str | None) -> None:
+    """Code objects do not cross minor versions of Python: loading one crashes the interpreter."""
+    here = ".".join(str(info.get("language_info", {}).get("version", "")).split(".")[:2])
+    if wanted and here != wanted:
+        raise KernelStartError(
+            f"its kernel runs Python {here}, and the one on the server {wanted}: "
+            f"variables cannot move between them; install Python {wanted} here"
+        )

@@ -1,0 +1,241 @@
+"""One kernel: its process, and its sockets seen from the agent beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import zmq
+from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.session import Session
+from zmq.eventloop.zmqstream import ZMQStream
+
+from relay_kernel.agent.inject import injection
+from relay_kernel.core.errors import RelayError
+from relay_kernel.wire.errors import ProtocolError
+from relay_kernel.wire.kernel_frames import KernelFrames, join, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a kernel may take from its launch to its first answer.
+START_TIMEOUT = 60.0
+#: Seconds between asking and asking again whether IOPub is heard.
+_ASK_AGAIN = 0.05
+
+
+class KernelStartError(RelayError):
+    """A kernel could not be started; the text says which and why."""
+
+
+class KernelProcess:
+    """A kernel of ours, on ``ipc`` sockets in a private folder.
+
+    Args:
+        folder: 0700, short; connection file and sockets go here.
+        on_frames: called on the loop for each message of the kernel that is not about us.
+        on_own: called for each reply to a message that :meth:`ask` sent.
+        on_death: called once when the process has ended and :meth:`stop` was not called.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        on_frames: Callable[[KernelFrames], None],
+        on_own: Callable[[KernelFrames], None],
+        on_death: Callable[[str], None],
+    ) -> None:
+        self.folder = folder
+        self.id = secrets.token_hex(8)
+        self.info: dict[str, Any] = {}
+        self._on_frames = on_frames
+        self._on_own = on_own
+        self._on_death = on_death
+        self._session = Session(key=secrets.token_bytes(32))
+        self._streams: dict[str, ZMQStream] = {}
+        self._manager: AsyncKernelManager | None = None
+        self._stopping = False
+        self._heard = asyncio.Event()
+        self._answers: dict[str, asyncio.Future[KernelFrames]] = {}
+
+    # ------------------------------------------------------------------ start
+
+    async def start(self, spec: str, *, cwd: str, env: dict[str, str], store: Path) -> None:
+        """Launch the kernel of a kernelspec, and put our code into it.
+
+        Raises:
+            KernelStartError: no such kernelspec, its interpreter is gone, or it does not answer.
+        """
+        name = self.folder / f"k{self.id[:4]}"
+        manager = AsyncKernelManager(kernel_name=spec, transport="ipc", ip=str(name))
+        manager.connection_file = f"{name}.json"
+        self._manager = manager
+        _check_spec(manager, spec)
+        # A kernel's own stdout and stderr belong neither in a notebook nor in a pipe that fills.
+        output = (self.folder / "kernel.log").open("ab")
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await manager.start_kernel(cwd=cwd, env=env, stdout=output, stderr=output)
+                self._watch()
+                self._connect()
+                await self._prepare(store)
+        except TimeoutError:
+            text = f"kernel {spec} does not answer after {START_TIMEOUT:.0f} s"
+            raise KernelStartError(f"{text}; its output is in {self.folder}/kernel.log") from None
+        except (OSError, RuntimeError) as error:
+            raise KernelStartError(f"kernel {spec} cannot be started: {error}") from error
+        finally:
+            output.close()
+
+    def _connect(self) -> None:
+        assert self._manager is not None
+        info = self._manager.get_connection_info(session=False)
+        self._session = Session(key=info["key"])
+        identity = b"relay-" + self.id.encode()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        for channel in ("iopub", "shell", "control", "stdin"):
+            socket = context.socket(zmq.SUB if channel == "iopub" else zmq.DEALER)
+            socket.linger = 0
+            socket.rcvhwm = socket.sndhwm = 0
+            if channel == "iopub":
+                socket.setsockopt(zmq.SUBSCRIBE, b"")
+            else:
+                socket.identity = identity
+            socket.connect(f"ipc://{info['ip']}-{info[channel + '_port']}")
+            stream = ZMQStream(socket)
+            stream.on_recv(partial(self._receive, channel))
+            self._streams[channel] = stream
+
+    async def _prepare(self, store: Path) -> None:
+        options = {"store": str(store), "kernel_id": self.id}
+        code = injection(options)
+        content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
+        info = asyncio.ensure_future(self.request("kernel_info_request", {}))
+        reply = (await self.request("execute_request", content)).content
+        self.info = (await info).content
+        if reply.get("status") != "ok":
+            why = f"{reply.get('ename')}: {reply.get('evalue')}"
+            raise KernelStartError(f"relay's code does not run in this kernel: {why}")
+        # A subscription made before the kernel was there can miss its first messages.
+        while not self._heard.is_set():
+            self.ask("kernel_info_request", {})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._heard.wait(), _ASK_AGAIN)
+
+    # ------------------------------------------------------------------ messages
+
+    def send(self, message: KernelFrames) -> None:
+        """Pass a message on to the kernel, signed with its key."""
+        stream = self._streams.get(message.channel)
+        if stream and not stream.closed():
+            stream.send_multipart(join(message, self._session.sign(message.body[:4])))
+
+    def ask(self, msg_type: str, content: dict[str, Any]) -> str:
+        """Send a message of our own on shell; its answer goes to ``on_own``. Returns its id."""
+        message = self._session.msg(msg_type, content)
+        frames = self._session.serialize(message)
+        self._streams["shell"].send_multipart(frames)
+        return str(message["header"]["msg_id"])
+
+    async def request(self, msg_type: str, content: dict[str, Any]) -> KernelFrames:
+        """Send a message of our own on shell, and wait for its answer."""
+        future: asyncio.Future[KernelFrames] = asyncio.get_running_loop().create_future()
+        self._answers[self.ask(msg_type, content)] = future
+        return await future
+
+    def _receive(self, channel: str, frames: list[bytes]) -> None:
+        try:
+            message, signature = split(channel, frames)
+            if signature != self._session.sign(message.body[:4]):
+                raise ProtocolError(f"a message on {channel} has a wrong signature")
+            parent = message.parent
+        except ProtocolError as error:
+            log.warning("kernel %s: %s; ignored", self.id, error)
+            return
+        if channel == "iopub":
+            self._heard.set()
+        if parent.get("session") == self._session.session:
+            self._receive_own(message)
+        elif parent or message.type not in {"status", "iopub_welcome"}:
+            self._on_frames(message)
+
+    def _receive_own(self, message: KernelFrames) -> None:
+        if message.channel != "shell":
+            return
+        answer = self._answers.pop(message.parent_id, None)
+        if answer is None:
+            self._on_own(message)
+        elif not answer.done():
+            answer.set_result(message)
+
+    # ------------------------------------------------------------------ process
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, while it runs."""
+        provisioner = self._manager.provisioner if self._manager else None
+        return getattr(provisioner, "pid", None)
+
+    async def interrupt(self) -> None:
+        """Interrupt what runs, the way the kernelspec wants it."""
+        if self._manager and self._manager.has_kernel:
+            with contextlib.suppress(OSError, RuntimeError):
+                await self._manager.interrupt_kernel()
+
+    async def stop(self) -> None:
+        """End the process, at once; close the sockets."""
+        self._stopping = True
+        for stream in self._streams.values():
+            stream.close()
+        self._streams.clear()
+        if self._manager and self._manager.has_kernel:
+            await self._manager.shutdown_kernel(now=True)
+        for path in self.folder.glob(f"k{self.id[:4]}*"):
+            path.unlink(missing_ok=True)
+
+    def _watch(self) -> None:
+        """Wait for the end of the process in a thread: it is our child, and told of at once."""
+        assert self._manager is not None
+        process = self._manager.provisioner.process
+        loop = asyncio.get_running_loop()
+
+        def wait() -> None:
+            code = process.wait()
+            with contextlib.suppress(RuntimeError):  # The loop is closed: nobody is interested.
+                loop.call_soon_threadsafe(self._ended, code)
+
+        threading.Thread(target=wait, name=f"wait-{self.id[:4]}", daemon=True).start()
+
+    def _ended(self, code: int) -> None:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(KernelStartError(f"the kernel ended with {how}"))
+        self._answers.clear()
+        if not self._stopping:
+            self._on_death(f"its kernel died ({how})")
+
+
+def _check_spec(manager: AsyncKernelManager, name: str) -> None:
+    try:
+        spec = manager.kernel_spec
+    except NoSuchKernel:
+        raise KernelStartError(
+            f"there is no kernelspec {name!r} here; `jupyter kernelspec list` shows what there is"
+        ) from None
+    interpreter = spec.argv[0] if spec and spec.argv else ""
+    if os.path.isabs(interpreter) and not os.path.exists(interpreter):
+        raise KernelStartError(
+            f"kernelspec {name}: its interpreter {interpreter} is gone; "
+            f"install the kernel again, or remove it with `jupyter kernelspec remove {name}`"
+        )

@@ -1,0 +1,68 @@
+"""A link as the session sees it: an ordered duplex stream of bytes, which never reconnects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from relay_kernel.wire.message import Part
+
+_READ = 256 << 10
+_CLOGGED = 1 << 20
+
+
+class Stream(Protocol):
+    """One reader, one writer. Once a method raises ``OSError``, the stream is spent: close it."""
+
+    async def read(self) -> bytes:
+        """Some bytes, at least one; empty at the end of the stream."""
+        ...
+
+    def write(self, parts: Sequence[Part]) -> None:
+        """Hand over bytes. Returning says nothing about arrival."""
+        ...
+
+    @property
+    def clogged(self) -> bool:
+        """Whether so much waits to be written that the caller should wait for :meth:`drain`."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the stream is not clogged."""
+        ...
+
+    def close(self) -> None:
+        """End both directions at once."""
+        ...
+
+
+class SocketStream:
+    """A stream over a socket or pipe that asyncio has opened."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self) -> bytes:
+        """See :class:`Stream`."""
+        return await self._reader.read(_READ)
+
+    def write(self, parts: Sequence[Part]) -> None:
+        """See :class:`Stream`."""
+        self._writer.writelines(parts)
+
+    @property
+    def clogged(self) -> bool:
+        """See :class:`Stream`."""
+        return self._writer.transport.get_write_buffer_size() > _CLOGGED
+
+    async def drain(self) -> None:
+        """See :class:`Stream`."""
+        await self._writer.drain()
+
+    def close(self) -> None:
+        """See :class:`Stream`."""
+        self._writer.transport.abort()
