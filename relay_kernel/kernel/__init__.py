@@ -1,1 +1,1 @@
-"""kernel"""
+"""R: the kernel that Jupyter sees."""

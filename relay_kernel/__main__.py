@@ -1,0 +1,5 @@
+"""``python -m relay_kernel -f CONNECTION_FILE`` is the kernel; the command line is ``relay``."""
+
+from relay_kernel.kernel.app import main
+
+main()

@@ -1,0 +1,29 @@
+"""``relay agent``: the process on the PC that owns the kernels there. Started over SSH."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from relay_kernel import __version__
+from relay_kernel.settings.paths import find_places
+
+
+def agent(
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Join this command's input and output to the agent.")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> int:
+    """Own the kernels of a PC. Started by the server over SSH when it is needed."""
+    if version:
+        print(__version__)
+        return 0
+    if attach:
+        from relay_kernel.agent.attach import attach as join
+
+        return join(find_places())
+    from relay_kernel.agent.server import run_agent
+
+    return run_agent(find_places())

@@ -1,0 +1,128 @@
+"""``relay status``: targets and notebooks, read from what their processes write down."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relay_kernel.core.model import LOCAL, Phase
+from relay_kernel.settings.config import load_config
+from relay_kernel.settings.paths import find_places
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay_kernel.settings.paths import Places
+
+#: The best phase that any notebook sees is that of the target.
+_BEST = [phase.value for phase in (Phase.READY, Phase.FILLING, Phase.LINKED, Phase.QUIET)]
+_NOTHING = {"since": None, "rtt_ms": None, "host": None, "boot_id": None, "agent_version": None}
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> int:
+    """Show where notebooks run, what is safe, and which targets are there."""
+    report = collect(find_places())
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        _show(report)
+    return 0
+
+
+def collect(places: Places) -> dict[str, Any]:
+    """The report of ``relay status --json``, as the design fixes it.
+
+    Raises:
+        ConfigError: ``config.toml`` is broken.
+    """
+    names = [target.name for target in load_config(places.config).targets]
+    notebooks = _notebooks(places.kernels)
+    hub = _read(places.run / "hub.json") or {}
+    if not _alive(hub.get("pid")):
+        hub = {}
+    targets = {
+        name: _target(name, notebooks, hub.get("targets", {}).get(name, {})) for name in names
+    }
+    targets[LOCAL] = _target(LOCAL, notebooks, {}) | {"phase": Phase.READY.value}
+    return {
+        "targets": targets,
+        "kernels": [notebook["kernel"] for notebook in notebooks],
+        "files": {},
+        "envs": {},
+    }
+
+
+def _notebooks(folder: Path) -> list[dict[str, Any]]:
+    """The status files of all notebooks that still run."""
+    found = [_read(path) for path in sorted(folder.glob("*.json"))]
+    return [notebook for notebook in found if notebook and _alive(notebook.get("pid"))]
+
+
+def _target(name: str, notebooks: list[dict[str, Any]], link: dict[str, Any]) -> dict[str, Any]:
+    seen = [notebook["targets"][name] for notebook in notebooks if name in notebook["targets"]]
+    seen.sort(key=lambda target: _rank(target["phase"]))
+    if seen and seen[0]["phase"] in _BEST:
+        best = seen[0]
+        since = datetime.fromtimestamp(best["since"], UTC).isoformat() if best["since"] else None
+        return {"phase": best["phase"], **{key: best[key] for key in _NOTHING}, "since": since}
+    phase = link.get("phase", Phase.ABSENT.value)
+    return {"phase": phase, **_NOTHING, "since": link.get("since"), "host": link.get("host")}
+
+
+def _rank(phase: str) -> int:
+    return _BEST.index(phase) if phase in _BEST else len(_BEST)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _alive(pid: Any) -> bool:
+    if not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _show(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    targets = Table("target", "phase", "since", "host", "round trip", box=None)
+    for name, target in report["targets"].items():
+        rtt = f"{target['rtt_ms']} ms" if target["rtt_ms"] is not None else ""
+        since = _ago(target["since"])
+        targets.add_row(name, target["phase"], since, target["host"] or "", rtt)
+    notebooks = Table("notebook", "kernel", "runs on", "cell", "safe up to", "standby", box=None)
+    for kernel in report["kernels"]:
+        standby = ", ".join(f"{n} ({s['applied_cell']})" for n, s in kernel["standby"].items())
+        cells = str(kernel["cell"]), str(kernel["safe_cell"])
+        row = kernel["id"][:12], kernel["spec"], kernel["primary"], *cells, standby
+        notebooks.add_row(*row)
+    console = Console()
+    console.print(targets)
+    if report["kernels"]:
+        console.print(notebooks)
+
+
+def _ago(since: str | None) -> str:
+    if not since:
+        return ""
+    seconds = int(time.time() - datetime.fromisoformat(since).timestamp())
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"

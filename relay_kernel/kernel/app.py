@@ -1,0 +1,86 @@
+"""``python -m relay_kernel -f CONNECTION_FILE``."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import re
+from typing import Any
+
+import zmq
+from ipykernel.kernelapp import IPKernelApp, kernel_aliases
+from traitlets import Unicode
+from traitlets.config import Config
+
+from relay_kernel.kernel.kernel import RelayKernel
+from relay_kernel.settings.paths import find_places
+
+_LOG_BYTES = 4 << 20
+
+
+class RelayKernelApp(IPKernelApp):
+    """ipykernel's application with our kernel, on one thread but for the heartbeat.
+
+    Connection file, command line, heartbeat, parent poller and transport encryption are ipykernel's
+    own. No user code runs here, so nothing has to answer while something else is busy.
+    """
+
+    name = "relay-kernel"
+    kernel_class = RelayKernel
+    aliases = {**kernel_aliases, "spec": "RelayKernel.spec"}  # noqa: RUF012 (a trait)
+
+    # R's own output and that of what it starts belong into the log, never into a notebook.
+    outstream_class = Unicode("")
+    displayhook_class = Unicode("")
+
+    def init_iopub(self, context: zmq.Context[Any]) -> None:
+        """Bind IOPub so that it welcomes every subscriber, and drops nothing."""
+        socket = context.socket(zmq.XPUB)
+        socket.linger = 1000
+        socket.sndhwm = 0
+        socket.xpub_verbose = True
+        self._apply_curve_server_options(socket)
+        self.iopub_port: int = self._bind_socket(socket, self.iopub_port)
+        self.iopub_socket = socket
+
+    def init_sockets(self) -> None:
+        """Bind, without a limit at which messages to a slow client are dropped."""
+        super().init_sockets()
+        for socket in (self.shell_socket, self.control_socket, self.stdin_socket):
+            socket.sndhwm = 0
+
+    def init_io(self) -> None:
+        """Leave stdout and stderr alone."""
+
+    def init_signal(self) -> None:
+        """Signals are handled on the loop."""
+
+    def init_kernel(self) -> None:
+        """Create the kernel, which takes the sockets itself."""
+        found = re.search(r"([0-9a-zA-Z]+)\.json$", self.connection_file.replace("-", ""))
+        self.kernel = RelayKernel.instance(
+            parent=self,
+            session=self.session,
+            log=self.log,
+            notebook=found.group(1) if found else "unnamed",
+        )
+
+    def close(self) -> None:
+        """Close what :class:`relay_kernel.kernel.frontend.FrontEnd` has not closed."""
+        if not self.iopub_socket.closed:
+            self.iopub_socket.close(linger=0)
+        super().close()
+
+
+def main() -> None:
+    """Run R until Jupyter shuts it down."""
+    places = find_places().make()
+    handler = logging.handlers.RotatingFileHandler(
+        places.log / "kernel.log", maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(message)s"))
+    root = logging.getLogger("relay_kernel")
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    root.propagate = False
+    RelayKernelApp.launch_instance(config=Config({"IPKernelApp": {"quiet": True}}))

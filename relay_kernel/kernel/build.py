@@ -1,0 +1,80 @@
+"""Puts one R together from its parts."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, cast
+
+from relay_kernel.core import events as ev
+from relay_kernel.core.model import LOCAL, OnLoss, Policy
+from relay_kernel.core.router import Router
+from relay_kernel.kernel.relay import Relay, Setup
+from relay_kernel.kernel.state import StateMover
+from relay_kernel.kernel.status import StatusFile
+from relay_kernel.kernel.targets import Callbacks, LocalTarget, RemoteTarget, TargetLink
+from relay_kernel.settings.config import Config, ConfigError, load_config
+from relay_kernel.settings.paths import find_places
+from relay_kernel.store.chunks import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from relay_kernel.kernel.frontend import FrontEnd
+
+log = logging.getLogger(__name__)
+
+
+def build(
+    setup: Setup, front: FrontEnd, on_end: Callable[[], None]
+) -> tuple[Relay, list[Coroutine[Any, Any, None]]]:
+    """Build R for one notebook.
+
+    Returns:
+        R, and what must be run on the loop for as long as it lives.
+    """
+    places = find_places().make()
+    config, complaint = _config(places.config)
+    names = [target.name for target in config.targets] + [LOCAL]
+    wanted = config.kernel
+    router = Router(
+        names,
+        Policy(cast("OnLoss", wanted.on_loss), wanted.lost_after, wanted.wait_at_submit),
+    )
+    store = Store(places.store / setup.notebook)
+    folder = places.run / f"k{setup.notebook[:8]}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+    # The parts know each other in a circle: links report to R, and R sends over links.
+    relay: Relay
+    callbacks = Callbacks(
+        event=lambda event: relay.emit(event),
+        report=lambda target, message: relay.report(target, message),
+    )
+    links: dict[str, TargetLink] = {
+        target.name: RemoteTarget(
+            target.name,
+            callbacks,
+            places,
+            notebook=setup.notebook,
+            heartbeat=wanted.heartbeat,
+            lost_after=wanted.lost_after,
+        )
+        for target in config.targets
+    }
+    links[LOCAL] = LocalTarget(callbacks, store, folder)
+    state = StateMover(store, links, callbacks.event)
+    status = StatusFile(places.kernels / f"{setup.notebook}.json", setup, router, links)
+    relay = Relay(setup, router, front, links, state, status, on_end)
+    if complaint:
+        relay.emit(ev.TargetRefused(LOCAL, complaint))
+    return relay, [link.run() for link in links.values()]
+
+
+def _config(path: Any) -> tuple[Config, str]:
+    """The configuration, or the default one and what is wrong with the user's."""
+    try:
+        return load_config(path), ""
+    except ConfigError as error:
+        log.warning("%s", error)
+        return Config(), f"{error}; until that is mended, everything runs here"

@@ -1,0 +1,77 @@
+"""The execute_requests of one notebook, from their arrival to their reply and idle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from relay_kernel.core.model import Run
+from relay_kernel.core.shown import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relay_kernel.core.directives import Directives
+    from relay_kernel.wire.kernel_frames import KernelFrames
+
+
+@dataclass
+class Cell:
+    """One execute_request."""
+
+    number: int
+    request: KernelFrames
+    silent: bool
+    directives: Directives
+    target: str = ""
+    epoch: int = 0
+    run: Run = Run.FIRST
+    reason: str = ""
+    busy: bool = False
+    """Front ends saw its busy."""
+    replied: bool = False
+    idle: bool = False
+    shown: Shown = field(default_factory=Shown)
+    untold: list[str] = field(default_factory=list)
+    """Notices that wait for the cell to begin."""
+
+
+class Cells:
+    """All cells by number and by message id.
+
+    The requests of cells that are safe are of no more use; only who ran them is remembered, so that
+    stale output of a lost target can be told from the output of threads that a cell left behind.
+    """
+
+    def __init__(self) -> None:
+        self._by_number: dict[int, Cell] = {}
+        self._by_id: dict[str, Cell] = {}
+        self._last = 0
+        self._forgotten = 0
+
+    def add(self, request: KernelFrames, *, silent: bool, directives: Directives) -> Cell:
+        """A new cell, with the next number."""
+        self._last += 1
+        cell = Cell(self._last, request, silent, directives)
+        self._by_number[cell.number] = self._by_id[request.id] = cell
+        return cell
+
+    def __getitem__(self, number: int) -> Cell:
+        return self._by_number[number]
+
+    def of(self, message_id: str) -> Cell | None:
+        """The cell whose request has this message id."""
+        return self._by_id.get(message_id)
+
+    def forget(self, safe: int) -> None:
+        """The cells up to ``safe`` will never run again: drop what they showed."""
+        for number in range(self._forgotten + 1, safe + 1):
+            cell = self._by_number[number]
+            if cell.replied:
+                cell.shown = Shown()
+                cell.request.body[3:] = [b"{}"]
+        self._forgotten = max(self._forgotten, safe)
+
+    def unfinished(self) -> Iterator[Cell]:
+        """The cells that still lack their reply or their idle."""
+        return (cell for cell in self._by_number.values() if not (cell.replied and cell.idle))

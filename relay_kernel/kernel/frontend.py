@@ -1,0 +1,111 @@
+"""The front ends' side of R: four ZeroMQ sockets, messages in and out, and those R makes itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from zmq.eventloop.zmqstream import ZMQStream
+
+from relay_kernel.wire.errors import ProtocolError
+from relay_kernel.wire.kernel_frames import KernelFrames, join, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import zmq
+    from jupyter_client.session import Session
+
+log = logging.getLogger(__name__)
+
+
+class FrontEnd:
+    """Speaks to all connected front ends.
+
+    Args:
+        session: signs and checks with the key of the connection file.
+        sockets: ``shell``, ``control``, ``stdin`` (ROUTER) and ``iopub`` (XPUB), bound.
+        on_message: called on the loop for each sound message that comes in.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        sockets: dict[str, zmq.Socket[bytes]],
+        on_message: Callable[[KernelFrames], None],
+    ) -> None:
+        self._session = session
+        self._on_message = on_message
+        self._streams = {channel: ZMQStream(socket) for channel, socket in sockets.items()}
+        for channel, stream in self._streams.items():
+            receive = self._welcome if channel == "iopub" else self._receiver(channel)
+            stream.on_recv(receive)
+
+    def _receiver(self, channel: str) -> Callable[[list[bytes]], None]:
+        def receive(frames: list[bytes]) -> None:
+            try:
+                message, signature = split(channel, frames)
+                if signature != self._session.sign(message.body[:4]):
+                    raise ProtocolError(f"a message on {channel} has a wrong signature")
+                _ = message.header, message.parent
+            except ProtocolError as error:
+                log.warning("%s; ignored", error)
+                return
+            self._on_message(message)
+
+        return receive
+
+    def _welcome(self, frames: list[bytes]) -> None:
+        """Greet a new subscriber (JEP 65): from now on it misses nothing."""
+        event = frames[0]
+        if event[:1] == b"\x01":
+            topic = event[1:]
+            content = {"subscription": topic.decode(errors="replace")}
+            self._session.send(
+                self._streams["iopub"], "iopub_welcome", content, ident=topic or None
+            )
+
+    # ------------------------------------------------------------------ out
+
+    def send(self, message: KernelFrames) -> None:
+        """Pass on a message of a kernel, signed with the key that front ends know."""
+        self._streams[message.channel].send_multipart(
+            join(message, self._session.sign(message.body[:4]))
+        )
+
+    def publish(self, msg_type: str, content: dict[str, Any], parent: dict[str, Any]) -> None:
+        """Publish a message of R's own on IOPub; ``parent`` is a header, or empty."""
+        topic = f"kernel.relay.{msg_type}".encode()
+        self._session.send(self._streams["iopub"], msg_type, content, parent, ident=topic)
+
+    def status(self, state: str, parent: dict[str, Any]) -> None:
+        """Publish ``busy``, ``idle`` or ``starting``."""
+        self.publish("status", {"execution_state": state}, parent)
+
+    def reply(
+        self,
+        request: KernelFrames,
+        content: dict[str, Any],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Answer a request in R's own name, on the channel it came on."""
+        self._session.send(
+            self._streams[request.channel],
+            request.type.replace("_request", "_reply"),
+            content,
+            request.header,
+            ident=request.ids,
+            metadata=metadata,
+        )
+
+    def answer(self, request: KernelFrames, content: dict[str, Any]) -> None:
+        """Answer a request in R's own name, between a busy and an idle."""
+        self.status("busy", request.header)
+        self.reply(request, content)
+        self.status("idle", request.header)
+
+    def close(self) -> None:
+        """Write out what is queued, and close the sockets."""
+        for stream in self._streams.values():
+            stream.flush()
+            stream.close(linger=500)

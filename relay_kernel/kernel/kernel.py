@@ -1,0 +1,77 @@
+"""The ``Kernel`` that Jupyter sees: hands its sockets to the relay, and never reads a message."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ipykernel.kernelbase import Kernel
+from tornado.ioloop import IOLoop
+from traitlets import Unicode
+
+from relay_kernel import __version__
+from relay_kernel.kernel.build import build
+from relay_kernel.kernel.frontend import FrontEnd
+from relay_kernel.kernel.relay import Setup
+
+if TYPE_CHECKING:
+    from relay_kernel.kernel.relay import Relay
+
+log = logging.getLogger(__name__)
+
+
+class RelayKernel(Kernel):
+    """R. Every message is a raw frame to it; nothing of ``do_execute`` and its like is used."""
+
+    implementation = "relay"
+    implementation_version = __version__
+    banner = "relay-kernel"
+
+    spec = Unicode("python3", help="The kernelspec to relay to.").tag(config=True)
+    notebook = Unicode(help="Names this notebook among all of the user's.")
+
+    relay: Relay
+
+    def start(self) -> None:
+        """Take over the sockets, and start the agent of ``local``."""
+        self.io_loop = IOLoop.current()
+        app = self.parent
+        sockets = {
+            "shell": app.shell_socket,
+            "control": app.control_socket,
+            "stdin": app.stdin_socket,
+            "iopub": app.iopub_socket,
+        }
+        self.front = FrontEnd(self.session, sockets, lambda message: self.relay.request(message))
+        self.io_loop.add_callback(self._begin)
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        setup = Setup(self.notebook, self.spec)
+        self.relay, tasks = build(setup, self.front, self._end)
+        self._tasks = [asyncio.ensure_future(task) for task in tasks]
+        for task in self._tasks:
+            task.add_done_callback(_report_crash)
+        terminate = partial(self._terminate, loop)
+        loop.add_signal_handler(signal.SIGTERM, terminate)
+        # For clients that interrupt by signal, whatever the kernelspec says.
+        loop.add_signal_handler(signal.SIGINT, self.relay.interrupt)
+        self.front.status("starting", {})
+
+    def _terminate(self, loop: asyncio.AbstractEventLoop) -> None:
+        ending = loop.create_task(self.relay.close("shutdown"))
+        ending.add_done_callback(lambda _: self._end())
+
+    def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self.front.close()
+        self.io_loop.add_callback(self.io_loop.stop)
+
+
+def _report_crash(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("a part of R ended: %r", error, exc_info=error)

@@ -1,0 +1,102 @@
+"""What ``%relay …`` answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from relay_kernel.core import events as ev
+from relay_kernel.core.model import LOCAL, Phase
+
+if TYPE_CHECKING:
+    from relay_kernel.core.router import Router
+    from relay_kernel.kernel.state import StateMover
+    from relay_kernel.kernel.targets import TargetLink
+
+HELP = """\
+%relay                     where cells run, and what is safe
+%relay TARGET              run the cells from the next one on at TARGET
+%relay auto                run them where the order of preference says
+%%relay TARGET             run this cell at TARGET
+%relay vars                the variables: what is where, what stayed behind and why
+%relay on_loss rerun|stop  what becomes of cells whose target is lost
+%relay?                    this text"""
+
+
+class Notebook(Protocol):
+    """What of R an answer may look at."""
+
+    router: Router
+    links: dict[str, TargetLink]
+    state: StateMover
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to print in the cell, and what to do."""
+
+    text: str
+    event: ev.Event | None = None
+    ok: bool = True
+
+
+def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
+    """Answer one ``%relay`` line; ``words`` are what follows it."""
+    names = list(notebook.router.names)
+    match words:
+        case ():
+            return Answer(_status(notebook))
+        case ("?",):
+            return Answer(HELP)
+        case ("vars",):
+            return Answer(_variables(notebook))
+        case ("auto",):
+            return Answer("from the next cell on: wherever is best", ev.TargetForced(None))
+        case ("on_loss", "rerun" | "stop" as policy):
+            return Answer(f"on_loss is {policy} now", ev.OnLossChosen(policy))
+        case (name,) if name in names:
+            return Answer(f"from the next cell on: {name}", ev.TargetForced(name))
+    known = ", ".join(names)
+    return Answer(
+        f"%relay {' '.join(words)}: not understood; targets are {known}; see `%relay?`", ok=False
+    )
+
+
+def _status(notebook: Notebook) -> str:
+    router = notebook.router
+    rows = []
+    for name in router.names:
+        target = router.targets[name]
+        role = "runs the cells" if name == router.primary else _standby(notebook, name)
+        link = notebook.links[name]
+        far = name != LOCAL and target.phase in {Phase.READY, Phase.FILLING, Phase.LINKED}
+        where = f"on {link.greeting.get('host')}, {link.rtt_ms} ms away" if far else ""
+        why = target.reason if target.phase in {Phase.ABSENT, Phase.QUIET} else ""
+        extra = "; ".join(part for part in (role, where, why) if part)
+        rows.append(f"{name:<10} {target.phase.value:<8} {extra}")
+    choice = f"forced to {router.forced}" if router.forced else "auto"
+    rows.append(
+        f"safe up to cell {router.safe} of {router.head}; epoch {router.epoch}; "
+        f"target: {choice}; on_loss: {router.policy.on_loss}"
+    )
+    return "\n".join(rows)
+
+
+def _standby(notebook: Notebook, name: str) -> str:
+    target = notebook.router.targets[name]
+    if target.filling is not None:
+        return f"is being given the variables after cell {target.filling}"
+    return f"holds the variables after cell {target.applied}" if target.kernel else ""
+
+
+def _variables(notebook: Notebook) -> str:
+    manifest: dict[str, Any] = notebook.state.safe or {}
+    router = notebook.router
+    behind: dict[str, dict[str, str]] = manifest.get("left_behind", {})
+    names = [name for name in manifest.get("names", ()) if name not in behind]
+    rows = [f"safe after cell {router.safe}: {', '.join(names) if names else 'no variables'}"]
+    for name, why in sorted(behind.items()):
+        rows.append(f"{name} ({why['type']}) stays where it is: {why['reason']}")
+    for target, problems in notebook.state.problems.items():
+        rows += [f"{name} did not arrive at {target}: {why}" for name, why in problems.items()]
+    return "\n".join(rows)

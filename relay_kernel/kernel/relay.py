@@ -1,0 +1,428 @@
+"""R's heart: carries messages between front ends and targets, and does what the router decides."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel.core import effects as ef
+from relay_kernel.core import events as ev
+from relay_kernel.core.directives import parse
+from relay_kernel.core.model import LOCAL, Phase, Run
+from relay_kernel.kernel.cells import Cell, Cells
+from relay_kernel.kernel.magics import answer
+from relay_kernel.wire.errors import ProtocolError
+from relay_kernel.wire.kernel_frames import KernelFrames, pack, unpack
+from relay_kernel.wire.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay_kernel.core.router import Router
+    from relay_kernel.kernel.frontend import FrontEnd
+    from relay_kernel.kernel.state import StateMover
+    from relay_kernel.kernel.status import StatusFile
+    from relay_kernel.kernel.targets import TargetLink
+
+log = logging.getLogger(__name__)
+
+#: Requests that ask about the state and do not change it: any kernel that holds it may answer.
+QUESTIONS = frozenset(
+    {"complete_request", "inspect_request", "is_complete_request", "history_request"}
+)
+_CLOSE_TIMEOUT = 2.0
+
+
+@dataclass
+class Setup:
+    """What one R was started with."""
+
+    notebook: str
+    spec: str
+    """The kernelspec that it relays to."""
+    hash_seed: int = field(default_factory=lambda: secrets.randbelow(2**32 - 1) + 1)
+    """The same at all targets: the order of a set depends on it."""
+
+
+class Relay:
+    """One notebook.
+
+    Everything runs on one loop, and each message is handled to its end before the next, so the
+    order in which front ends see things is the order in which they were handled.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        router: Router,
+        front: FrontEnd,
+        links: dict[str, TargetLink],
+        state: StateMover,
+        status: StatusFile,
+        on_end: Callable[[], None],
+    ) -> None:
+        self.setup = setup
+        self.router = router
+        self.front = front
+        self.links = links
+        self.state = state
+        self.cells = Cells()
+        self.infos: dict[str, dict[str, Any]] = {}
+        """By target: the kernel_info of its kernel."""
+        self._status = status
+        self._on_end = on_end
+        self._waiting: list[tuple[str, KernelFrames]] = []
+        self._behind: list[tuple[int, KernelFrames]] = []
+        self._comms: dict[str, str] = {}
+        self._subshells: dict[str, str] = {}
+        self._creating: dict[str, str] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._start_later: set[str] = set()
+        self._execution_count = 0
+        self._effects: dict[type, Callable[[Any], None]] = {
+            ef.Dispatch: self._dispatch,
+            ef.Fail: self._fail,
+            ef.Abort: self._abort,
+            ef.Tell: lambda effect: self._tell(self.cells[effect.cell], effect.text),
+            ef.StartKernel: lambda effect: self._start_kernel(effect.target),
+            ef.Fill: lambda effect: self.state.fill(effect.target, effect.cell),
+            ef.Interrupt: lambda effect: self.links[effect.target].send(Message("interrupt")),
+            ef.Discard: self._discard,
+        }
+        self._requests: dict[str, Callable[[KernelFrames], None]] = {
+            "execute_request": self._on_execute,
+            "interrupt_request": self._on_interrupt,
+            "shutdown_request": self._on_shutdown,
+            "create_subshell_request": self._on_create_subshell,
+        }
+        self._reports: dict[str, Callable[[str, Message], None]] = {
+            "frames": self._on_frames,
+            "started": self._on_started,
+            "failed": lambda t, m: self.emit(ev.KernelFailed(t, m.head["reason"])),
+            "died": lambda t, m: self.emit(ev.KernelDied(t, m.head["reason"])),
+            "captured": self._on_captured,
+            "uncaptured": lambda t, m: self.emit(
+                ev.SnapshotFailed(m.head["epoch"], m.head["cell"], m.head["reason"])
+            ),
+            "applied": lambda t, m: self.state.applied(t, m.head),
+            "unapplied": lambda t, m: self.state.unapplied(t, m.head),
+            "want": lambda t, m: self.state.wanted(t, m.head["keys"]),
+            "chunk": self.state.chunk,
+        }
+
+    # ------------------------------------------------------------------ the router
+
+    def emit(self, event: ev.Event) -> None:
+        """Feed the router, and do what it says."""
+        log.debug("event %s", event)
+        self._perform(self.router.handle(event, time.monotonic()))
+
+    def _perform(self, effects: list[ef.Effect]) -> None:
+        for effect in effects:
+            log.debug("effect %s", effect)
+            self._effects[type(effect)](effect)
+        self.cells.forget(self.router.safe)
+        self._arm()
+        self._status.changed()
+
+    def _arm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.router.next_deadline()
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._perform(self.router.handle_deadline(time.monotonic()))
+
+    def report(self, target: str, message: Message) -> None:
+        """Take a report from the agent of a target. A bad one is logged, never fatal."""
+        handle = self._reports.get(message.kind)
+        if handle is None:
+            log.warning("unknown report %r of %s ignored", message.kind, target)
+            return
+        try:
+            handle(target, message)
+        except (ProtocolError, KeyError, TypeError) as error:
+            log.warning("report %s of %s is not in order: %r", message.kind, target, error)
+
+    # ------------------------------------------------------------------ requests
+
+    def request(self, message: KernelFrames) -> None:
+        """Take a message from a front end."""
+        subshell = message.header.get("subshell_id")
+        handle = self._requests.get(message.type)
+        if handle and not subshell:
+            handle(message)
+        elif message.channel == "stdin":
+            self._pass_on(self.router.primary, message)
+        elif subshell:
+            self._pass_on(self._subshells.get(subshell, self.router.primary), message)
+        elif message.type.startswith("comm_") and message.type != "comm_info_request":
+            self._on_comm(message)
+        elif message.channel == "control" and message.type != "kernel_info_request":
+            self._pass_on(self.router.primary, message)
+        else:
+            self._ask(message)
+
+    def _ask(self, message: KernelFrames) -> None:
+        """Questions go to a kernel that is free, else to their place behind the queued cells."""
+        away = self.router.running and self.router.primary != LOCAL
+        about_kernel = message.type == "kernel_info_request"
+        if (about_kernel and message.channel == "control") or (away and message.type in QUESTIONS):
+            self._pass_on(LOCAL, message)
+        elif self.router.queue:
+            self._behind.append((self.router.queue[-1].number, message))
+        else:
+            self._pass_on(LOCAL if about_kernel else self._reachable(), message)
+
+    def _reachable(self) -> str:
+        """The primary, or the standby that stands in for it while it is quiet."""
+        primary = self.router.primary
+        return LOCAL if self.router.targets[primary].phase is Phase.QUIET else primary
+
+    def _pass_on(self, target: str, message: KernelFrames) -> None:
+        if target in self.infos:
+            self.links[target].send(pack(message))
+        else:
+            self._waiting.append((target, message))
+
+    def _on_comm(self, message: KernelFrames) -> None:
+        comm = str(message.content.get("comm_id"))
+        if message.type == "comm_open":
+            self._comms[comm] = self.router.primary
+        self._pass_on(self._comms.get(comm, self.router.primary), message)
+
+    def _on_create_subshell(self, message: KernelFrames) -> None:
+        self._creating[message.id] = self.router.primary
+        self._pass_on(self.router.primary, message)
+
+    def _on_execute(self, message: KernelFrames) -> None:
+        if message.channel != "shell":
+            self._pass_on(self.router.primary, message)
+            return
+        content = message.content
+        silent = bool(content.get("silent"))
+        directives = parse(str(content.get("code", "")))
+        cell = self.cells.add(message, silent=silent, directives=directives)
+        stops = bool(content.get("stop_on_error", True)) and not silent
+        self.emit(ev.CellSubmitted(cell.number, directives.target, stops))
+
+    def _on_interrupt(self, message: KernelFrames) -> None:
+        self.front.answer(message, {"status": "ok"})
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """The user pressed stop."""
+        self.emit(ev.Interrupted())
+
+    def _on_shutdown(self, message: KernelFrames) -> None:
+        restart = bool(message.content.get("restart"))
+        asyncio.ensure_future(self._shut_down(message, restart=restart))  # noqa: RUF006
+
+    async def _shut_down(self, message: KernelFrames, *, restart: bool) -> None:
+        self.front.status("busy", message.header)
+        await self.close("restart" if restart else "shutdown")
+        content = {"status": "ok", "restart": restart}
+        self.front.reply(message, content)
+        self.front.publish("shutdown_reply", content, message.header)
+        self.front.status("idle", message.header)
+        self._on_end()
+
+    async def close(self, reason: str) -> None:
+        """End the kernels at all targets, and what is kept for them."""
+        ends = [asyncio.ensure_future(link.close(reason)) for link in self.links.values()]
+        await asyncio.wait(ends, timeout=_CLOSE_TIMEOUT)
+        self.state.store.remove()
+        self._status.remove()
+
+    # ------------------------------------------------------------------ effects
+
+    def _dispatch(self, effect: ef.Dispatch) -> None:
+        cell = self.cells[effect.cell]
+        cell.target, cell.epoch, cell.run = effect.target, effect.epoch, effect.run
+        cell.reason = effect.reason
+        if effect.run is Run.AGAIN:
+            cell.shown.again()
+        order = pack(cell.request, cell=cell.number, epoch=cell.epoch)
+        self.links[cell.target].send(order)
+        if effect.run is Run.FIRST:
+            self._release(cell.number)
+
+    def _release(self, number: int) -> None:
+        """Send the requests that stood in the queue right behind a cell."""
+        ready = [message for after, message in self._behind if after <= number]
+        self._behind = [(after, m) for after, m in self._behind if after > number]
+        for message in ready:
+            self._pass_on(self._reachable(), message)
+
+    def _fail(self, effect: ef.Fail) -> None:
+        cell = self.cells[effect.cell]
+        text = effect.text
+        content = {"ename": effect.name, "evalue": text, "traceback": [f"{effect.name}: {text}"]}
+        self._begin(cell)
+        if not cell.silent:
+            self.front.publish("error", content, cell.request.header)
+        extra = {"execution_count": self._execution_count, "user_expressions": {}, "payload": []}
+        self._end(cell, {"status": "error", **content, **extra})
+
+    def _abort(self, effect: ef.Abort) -> None:
+        cell = self.cells[effect.cell]
+        self._begin(cell)
+        self._end(cell, {"status": "aborted"})
+
+    def _begin(self, cell: Cell) -> None:
+        if not cell.busy:
+            cell.busy = True
+            self.front.status("busy", cell.request.header)
+        self._tell_rest(cell)
+
+    def _end(self, cell: Cell, content: dict[str, Any]) -> None:
+        if not cell.replied:
+            cell.replied = True
+            metadata = {"relay": self._about(cell), "status": content["status"]}
+            self.front.reply(cell.request, content, metadata)
+        if not cell.idle:
+            cell.idle = True
+            self.front.status("idle", cell.request.header)
+        self._release(cell.number)
+
+    def _about(self, cell: Cell) -> dict[str, Any]:
+        return {
+            "target": cell.target or self.router.primary,
+            "epoch": cell.epoch or self.router.epoch,
+            "cell": cell.number,
+            "reason": cell.reason,
+        }
+
+    def _tell(self, cell: Cell, text: str) -> None:
+        cell.untold.append(text)
+        if cell.busy:
+            self._tell_rest(cell)
+
+    def _tell_rest(self, cell: Cell) -> None:
+        lines, cell.untold = cell.untold, []
+        if lines and not cell.silent:
+            text = "".join(f"[relay] {line}\n" for line in lines)
+            self.front.publish("stream", {"name": "stderr", "text": text}, cell.request.header)
+
+    def _start_kernel(self, target: str) -> None:
+        self.infos.pop(target, None)
+        if target != LOCAL and LOCAL not in self.infos:
+            # What Python the variables come from is known once the first kernel is up.
+            self._start_later.add(target)
+            return
+        home, here = Path.home(), Path.cwd()
+        near = here.relative_to(home) if here.is_relative_to(home) else here
+        env = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", str(self.setup.hash_seed))}
+        if name := os.environ.get("JPY_SESSION_NAME"):
+            env["JPY_SESSION_NAME"] = name
+        head = {
+            "spec": self.setup.spec,
+            "cwd": str(here if target == LOCAL else near),
+            "env": env,
+            "epoch": self.router.epoch,
+            "python": None if target == LOCAL else _python(self.infos[LOCAL]),
+        }
+        self.links[target].send(Message("start", head))
+
+    def _discard(self, effect: ef.Discard) -> None:
+        target = effect.target
+        self.infos.pop(target, None)
+        self._start_later.discard(target)
+        self.state.lost(target)
+        self.links[target].discard()
+        for cell in list(self.cells.unfinished()):
+            # Its reply came; its idle never will.
+            if cell.target == target and cell.replied:
+                self._end(cell, {"status": "ok"})
+
+    # ------------------------------------------------------------------ reports
+
+    def _on_started(self, target: str, message: Message) -> None:
+        self.infos[target] = message.head["info"]
+        if target == LOCAL:
+            for name in self._start_later:
+                self._start_kernel(name)
+            self._start_later.clear()
+        self.emit(ev.KernelStarted(target))
+        waiting, self._waiting = self._waiting, []
+        for name, request in waiting:
+            self._pass_on(name, request)
+
+    def _on_captured(self, target: str, message: Message) -> None:
+        if message.head["epoch"] == self.router.epoch and target == self.router.primary:
+            self.state.captured(target, message.head)
+
+    def _on_frames(self, target: str, message: Message) -> None:
+        frames = unpack(message)
+        cell = self.cells.of(frames.parent_id)
+        if cell and cell.target != target:
+            return
+        if frames.channel == "iopub":
+            self._on_iopub(target, frames, cell)
+        elif cell and "cell" in message.head:
+            self._on_reply(target, message, frames, cell)
+        elif frames.channel == "control" and frames.parent_id in self._creating:
+            owner = self._creating.pop(frames.parent_id)
+            self._subshells[str(frames.content.get("subshell_id"))] = owner
+            self.front.send(frames)
+        else:
+            self.front.send(frames)
+
+    def _on_reply(self, target: str, message: Message, frames: KernelFrames, cell: Cell) -> None:
+        if message.head["epoch"] != cell.epoch:
+            return
+        if not cell.replied:
+            cell.replied = True
+            content = frames.content
+            self._execution_count = content.get("execution_count", self._execution_count)
+            metadata = {**frames.metadata, "relay": self._about(cell)}
+            self.front.send(frames.with_metadata(metadata))
+        ok = message.head["status"] == "ok"
+        self.emit(ev.CellFinished(target, cell.epoch, cell.number, ok))
+
+    def _on_iopub(self, target: str, frames: KernelFrames, cell: Cell | None) -> None:
+        msg_type = frames.type
+        if msg_type == "comm_open":
+            self._comms[str(frames.content.get("comm_id"))] = target
+        if cell is None:
+            self.front.send(frames)
+            return
+        if cell.run is Run.SILENT:
+            return
+        content = frames.content
+        new = cell.shown.new(msg_type, content)
+        if new is None:
+            return
+        state = content.get("execution_state") if msg_type == "status" else None
+        if state == "idle":
+            if cell.idle:
+                return
+            cell.idle = True
+        cell.busy = cell.busy or state == "busy"
+        self.front.send(frames if new is content else frames.with_content(new))
+        if msg_type == "execute_input":
+            self._tell_rest(cell)
+            self._answer_directives(cell)
+
+    def _answer_directives(self, cell: Cell) -> None:
+        for words in cell.directives.lines:
+            said = answer(words, self)
+            if said.event:
+                self.emit(said.event)
+            content = {"name": "stdout" if said.ok else "stderr", "text": said.text + "\n"}
+            self.front.publish("stream", content, cell.request.header)
+
+
+def _python(info: dict[str, Any]) -> str:
+    version = str(info.get("language_info", {}).get("version", ""))
+    return ".".join(version.split(".")[:2])

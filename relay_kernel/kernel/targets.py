@@ -1,0 +1,256 @@
+"""R's ends of its sessions with agents: in memory for ``local``, through the hub for a PC."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel import __version__
+from relay_kernel.agent.host import KernelHost
+from relay_kernel.agent.identity import introduction
+from relay_kernel.core import events as ev
+from relay_kernel.core.model import LOCAL
+from relay_kernel.hub.client import open_stream
+from relay_kernel.link.errors import DialError
+from relay_kernel.link.memory import memory_pair
+from relay_kernel.link.pump import Pump
+from relay_kernel.link.stream import SocketStream
+from relay_kernel.wire.session import (
+    Opened,
+    Parted,
+    Received,
+    Refused,
+    Session,
+    SessionEvent,
+    Silent,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from relay_kernel.settings.paths import Places
+    from relay_kernel.store.chunks import Store
+    from relay_kernel.wire.message import Message
+
+log = logging.getLogger(__name__)
+
+#: Seconds between one dial and the next, while a target is away; the last goes on for ever.
+BACK_OFF = (0.2, 0.5, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0)
+#: Seconds until a target that said no is asked again: a person may have mended it.
+REFUSED = 30.0
+#: Seconds from the dial to the agent's greeting.
+ATTEMPT = 30.0
+#: A target keeps a kernel out of reach for this many times ``lost_after``, then ends it.
+KEEP = 2.0
+
+
+@dataclass
+class Callbacks:
+    """Where a link brings what comes."""
+
+    event: Callable[[ev.Event], None]
+    report: Callable[[str, Message], None]
+
+
+@dataclass
+class TargetLink:
+    """The link to one target, as the rest of R sees it."""
+
+    name: str
+    callbacks: Callbacks
+    pump: Pump = field(init=False)
+    bulk_source: Callable[[], Message | None] = field(init=False, default=lambda: None)
+    greeting: dict[str, Any] = field(init=False, default_factory=dict)
+    """What the agent last said of itself: host, boot_id, version."""
+
+    def send(self, message: Message) -> None:
+        """Send an order. It waits for the link, if that is down."""
+        self.pump.send(message)
+
+    def flush(self) -> None:
+        """The bulk source has something new."""
+        self.pump.flush()
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """Milliseconds of the last round trip, if the link is up."""
+        rtt = self.pump.session.rtt
+        return None if rtt is None or not self.pump.linked else round(rtt * 1000, 2)
+
+    async def run(self) -> None:
+        """Keep the link up, until cancelled."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Give up the present session: the agent shall end what it holds for us."""
+
+    async def close(self, reason: str) -> None:
+        """Say goodbye."""
+        raise NotImplementedError
+
+    def _new_pump(self, hello: dict[str, Any], heartbeat: float | None) -> Pump:
+        def on_event(event: SessionEvent) -> None:
+            # What a session that was given up still brings is stale.
+            if self.pump is pump:
+                self._on_session(event)
+
+        pump = Pump(Session(hello, heartbeat), on_event)
+        pump.bulk_source = lambda: self.bulk_source()
+        return pump
+
+    def _on_session(self, event: SessionEvent) -> None:
+        if isinstance(event, Received):
+            self.callbacks.report(self.name, event.message)
+
+
+class LocalTarget(TargetLink):
+    """``local``: its agent is an object in this process."""
+
+    def __init__(self, callbacks: Callbacks, store: Store, folder: Path) -> None:
+        super().__init__(LOCAL, callbacks)
+        self.pump = self._new_pump({"session": LOCAL}, None)
+        self._far = Pump(Session({"session": LOCAL}), self._on_far)
+        self._host = KernelHost(self._far, store, folder)
+        self.greeting = dict(introduction())
+
+    def _on_far(self, event: SessionEvent) -> None:
+        if isinstance(event, Received):
+            self._host.handle(event.message)
+
+    async def run(self) -> None:
+        """See :class:`TargetLink`."""
+        near, far = memory_pair()
+        ends = asyncio.gather(self.pump.run(near), self._far.run(far))
+        self.callbacks.event(ev.TargetOpened(LOCAL))
+        await ends
+
+    async def close(self, reason: str) -> None:
+        """See :class:`TargetLink`."""
+        await self._host.close()
+
+
+class RemoteTarget(TargetLink):
+    """A PC. Dials through the hub, again and again; tells a cut link from a lost agent."""
+
+    def __init__(
+        self,
+        name: str,
+        callbacks: Callbacks,
+        places: Places,
+        *,
+        notebook: str,
+        heartbeat: float,
+        lost_after: float,
+    ) -> None:
+        super().__init__(name, callbacks)
+        self._places = places
+        self._hello = {
+            "version": __version__,
+            "notebook": notebook,
+            "heartbeat": heartbeat,
+            "keep": lost_after * KEEP,
+        }
+        self._heartbeat = heartbeat
+        self._replaces: list[str] = []
+        self._opened = False
+        self._reason = ""
+        self._renew()
+
+    def _renew(self) -> None:
+        """Begin a new session; the agent is told to end what it held for the old one."""
+        if self._opened:
+            self._replaces.append(self.pump.session.hello["session"])
+        self._opened = False
+        hello = {
+            **self._hello,
+            "session": secrets.token_hex(8),
+            "replaces": self._replaces,
+            "resume": False,
+        }
+        self.pump = self._new_pump(hello, self._heartbeat)
+
+    async def run(self) -> None:
+        """See :class:`TargetLink`."""
+        tries = 0
+        while True:
+            pause = BACK_OFF[min(tries, len(BACK_OFF) - 1)]
+            self._reason = ""
+            try:
+                async with asyncio.timeout(ATTEMPT):
+                    reader, writer = await open_stream(self._places, self.name)
+            except DialError as error:
+                self._refused(error)
+                pause = REFUSED if error.permanent else pause
+            except (TimeoutError, OSError) as error:
+                why = str(error) or f"no answer within {ATTEMPT:.0f} s"
+                self.callbacks.event(ev.LinkClosed(self.name, f"the hub: {why}"))
+            else:
+                began = time.monotonic()
+                reason = await self.pump.run(SocketStream(reader, writer))
+                self.callbacks.event(ev.LinkClosed(self.name, self._reason or reason))
+                # A link that held for a while was sound: the next one is tried at once.
+                tries = 0 if time.monotonic() - began > BACK_OFF[-1] else tries
+                pause = BACK_OFF[min(tries, len(BACK_OFF) - 1)]
+            tries += 1
+            await asyncio.sleep(pause)
+
+    def _refused(self, error: DialError) -> None:
+        if error.permanent:
+            self.callbacks.event(ev.TargetRefused(self.name, error.reason))
+        else:
+            self.callbacks.event(ev.LinkClosed(self.name, error.reason))
+
+    def _on_session(self, event: SessionEvent) -> None:
+        super()._on_session(event)
+        if isinstance(event, Opened):
+            self._on_opened(event.hello)
+        elif isinstance(event, Refused):
+            self._on_refusal(event.fields)
+        elif isinstance(event, Parted):
+            reason = f"it said goodbye: {event.fields.get('reason')}"
+            self._lost(reason)
+        elif isinstance(event, Silent):
+            self._reason = "it went silent"
+
+    def _on_opened(self, hello: dict[str, Any]) -> None:
+        self.greeting = hello
+        resumed, self._opened = self._opened, True
+        self._replaces.clear()
+        self.pump.session.hello["resume"] = True
+        if resumed:
+            self.callbacks.event(ev.TargetResumed(self.name))
+        else:
+            self.callbacks.event(ev.TargetOpened(self.name))
+
+    def _on_refusal(self, fields: dict[str, Any]) -> None:
+        if not self.pump.session.hello["resume"]:
+            reason = str(fields.get("why"))
+            self.callbacks.event(ev.TargetRefused(self.name, reason))
+            self._reason = reason
+        elif fields.get("boot_id") != self.greeting.get("boot_id"):
+            self._lost("its machine was restarted")
+        else:
+            self._lost("its agent was restarted")
+
+    def _lost(self, reason: str) -> None:
+        self._reason = reason
+        self.callbacks.event(ev.TargetLost(self.name, reason))
+
+    def discard(self) -> None:
+        """See :class:`TargetLink`."""
+        old = self.pump
+        self._renew()
+        old.close_link()
+
+    async def close(self, reason: str) -> None:
+        """See :class:`TargetLink`."""
+        self.pump.part(reason)
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.wait_for(self.pump.drain(), 1.0)
+        self.pump.close_link()
