@@ -1,1 +1,1 @@
-"""hub"""
+"""One process a user on the server, which holds the links to the PCs for all kernels."""

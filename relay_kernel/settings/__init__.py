@@ -1,1 +1,1 @@
-"""settings"""
+"""What the user wants, and where this machine keeps it."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from relay_kernel.core.errors import RelayError
 
 APP = "relay-kernel"
 
@@ -35,6 +39,21 @@ class Places:
         return self.run / "hub.sock"
 
     @property
+    def hub_lock(self) -> Path:
+        """Held by the one hub that runs."""
+        return self.run / "hub.lock"
+
+    @property
+    def hub_status(self) -> Path:
+        """What the hub believes of each target, as JSON."""
+        return self.run / "hub.json"
+
+    @property
+    def hub_log(self) -> Path:
+        """What the hub has to say."""
+        return self.log / "hub.log"
+
+    @property
     def agent_socket(self) -> Path:
         """Where the agent listens on a PC."""
         return self.run / "agent.sock"
@@ -50,11 +69,17 @@ class Places:
         return self.state / "store"
 
     def make(self) -> Places:
-        """Create the folders, private to this user; returns itself."""
-        for folder in (self.config.parent, self.state, self.run, self.log, self.kernels):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.run.chmod(0o700)
-        self.state.chmod(0o700)
+        """Create the folders, private to this user; returns itself.
+
+        Raises:
+            RelayError: One cannot be made, or is not this user's own. The run folder may lie in
+                a folder that all users write to, where another could have made it first.
+        """
+        for folder in (self.config.parent, self.log):
+            _make(folder)
+        for folder in (self.state, self.run, self.kernels):
+            _make(folder)
+            _own(folder)
         return self
 
 
@@ -78,7 +103,26 @@ def _short(run: Path) -> Path:
     longest = run / "kernels" / "k0123456789ab" / "stdin-5"
     if len(os.fsencode(longest)) <= 100:
         return run
-    import hashlib
-
     digest = hashlib.blake2b(os.fsencode(run), digest_size=6).hexdigest()
     return Path(tempfile.gettempdir()) / f"relay-{os.getuid()}-{digest}"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RelayError(f"the folder {folder} cannot be made: {error.strerror}") from error
+
+
+def _own(folder: Path) -> None:
+    """Make ``folder`` private, or refuse it. The last step of its path is not followed."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise RelayError(f"{folder} is not a real folder: remove it, and it will be made anew")
+    if found.st_uid != os.getuid():
+        raise RelayError(
+            f"{folder} belongs to user {found.st_uid}, not to you: "
+            "remove it, or set RELAY_HOME to a folder of your own"
+        )
+    if found.st_mode & 0o077:
+        folder.chmod(0o700)

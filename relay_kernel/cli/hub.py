@@ -1,0 +1,37 @@
+"""``relay hub``: the process that holds the links to the PCs. Started on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import Annotated
+
+import typer
+
+from relay_kernel.settings.paths import find_places
+
+
+def hub(
+    idle_after: Annotated[
+        float, typer.Option(min=0.0, help="End after so many seconds without a client.")
+    ] = 600.0,
+    lock: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Hold the links to the PCs for all notebooks here. Started by itself when it is needed."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    from relay_kernel.hub.lock import AlreadyRunningError, take_lock
+    from relay_kernel.hub.server import Hub
+
+    places = find_places().make()
+    try:
+        # Whoever started this has taken the lock for it, and handed it down open.
+        held = take_lock(places) if lock is None else os.fdopen(lock, "ab")
+    except AlreadyRunningError as error:
+        logging.getLogger(__name__).info("%s", error)
+        return
+    with held:
+        asyncio.run(Hub(places, idle_after=idle_after).run())

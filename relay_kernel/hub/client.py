@@ -1,0 +1,161 @@
+"""How the others reach the hub; starts it where it is not there.
+
+Imports no SSH: every kernel on the server loads this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from typing import IO, TYPE_CHECKING
+
+from relay_kernel.core.errors import RelayError
+from relay_kernel.hub.lock import AlreadyRunningError, take_lock
+from relay_kernel.link.errors import DialError
+from relay_kernel.link.peer import is_own
+from relay_kernel.settings.paths import find_places
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay_kernel.settings.paths import Places
+
+#: Seconds for a hub to start and listen.
+START_TIMEOUT = 15.0
+
+#: Seconds for the hub's answer: a dial, a login, a look around and the start of the agent, each
+#: of which the hub bounds itself.
+ANSWER_TIMEOUT = 45.0
+
+#: A hub's log is begun anew beyond this many bytes.
+LOG_MAX = 4_000_000
+
+_POLL = 0.02
+
+#: Seconds before a hub that ended at once is started again.
+_RESTART = 2.0
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def open_stream(places: Places, target_name: str) -> Streams:
+    """A byte stream to the agent of ``target_name``, through the hub.
+
+    The stream ends when the connection to the PC does; open another then. It is this caller's
+    part to wait longer and longer between its attempts.
+
+    Args:
+        places: Of this user; the folders exist.
+        target_name: As in ``config.toml``.
+
+    Raises:
+        DialError: With one line that says what to do, and whether a redial may help.
+    """
+    try:
+        async with asyncio.timeout(START_TIMEOUT) as limit:
+            while True:
+                reader, writer = await _reach_hub(places)
+                limit.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT)
+                if await _ask(reader, writer, target_name):
+                    return reader, writer
+                # The hub was just ending itself; the next round starts another.
+    except TimeoutError as error:
+        raise DialError(
+            f"the hub does not answer: look into {places.hub_log}, or end it and try again"
+        ) from error
+
+
+async def _reach_hub(places: Places) -> Streams:
+    """Connect to the hub; start it where none runs, and again where that one ended."""
+    loop = asyncio.get_running_loop()
+    start_at = loop.time()
+    while True:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            reader, writer = await asyncio.open_unix_connection(places.hub_socket)
+            if is_own(writer.get_extra_info("socket")):
+                return reader, writer
+            writer.transport.abort()
+            raise DialError(f"{places.hub_socket} belongs to another user", permanent=True)
+        if loop.time() >= start_at:
+            try:
+                await asyncio.to_thread(start_hub, places)
+            except (RelayError, OSError) as error:
+                raise DialError(f"the hub cannot be started: {error}", permanent=True) from error
+            start_at = loop.time() + _RESTART
+        await asyncio.sleep(_POLL)
+
+
+async def _ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target_name: str
+) -> bool:
+    """Say which target is wanted; false if the hub ended without an answer.
+
+    Raises:
+        DialError: The hub's own, passed on.
+    """
+    answer = b""
+    try:
+        with contextlib.suppress(ConnectionError):
+            writer.write(json.dumps({"open": target_name}).encode() + b"\n")
+            await writer.drain()
+            answer = await reader.readline()
+        if not answer.endswith(b"\n"):
+            writer.transport.abort()
+            return False
+        said = json.loads(answer)
+        if "error" in said:
+            raise DialError(said["error"], permanent=said["permanent"])
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return True
+
+
+def start_hub(places: Places) -> None:
+    """Start a hub that outlives this process, unless one runs or is starting.
+
+    The hub's lock is taken here and handed down to it. So however many kernels need a hub at one
+    moment, one is started, and the next only when that one has ended.
+
+    Raises:
+        RelayError: The folders cannot be made, or are not this user's own.
+        OSError: The log cannot be written.
+    """
+    places.make()
+    try:
+        lock = take_lock(places)
+    except AlreadyRunningError:
+        return
+    with lock, _open_log(places.hub_log) as output:
+        hub = (sys.executable, "-P", "-m", "relay_kernel.cli", "hub", "--lock", str(lock.fileno()))
+        # The shell in between ends at once, so that no child is left for anybody to wait for.
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", *hub],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[lock.fileno()],
+            start_new_session=True,
+            cwd="/",
+            env=_environment(places),
+            check=False,
+        )
+
+
+def _open_log(path: Path) -> IO[bytes]:
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_MAX:
+            path.replace(path.with_suffix(".log.1"))
+    return path.open("ab")
+
+
+def _environment(places: Places) -> dict[str, str]:
+    """Ours, so that the hub finds the same ``places`` from the folder that it runs in."""
+    env = dict(os.environ)
+    if env.get("RELAY_HOME") or find_places() != places:
+        env["RELAY_HOME"] = str(places.config.parent)
+    return env

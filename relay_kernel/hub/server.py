@@ -1,0 +1,183 @@
+"""The hub: gives every client on the server a byte stream to the agent of a target."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from relay_kernel.core.errors import RelayError
+from relay_kernel.hub.splice import splice
+from relay_kernel.hub.status import StatusBoard
+from relay_kernel.hub.trunk import Trunk
+from relay_kernel.link.errors import DialError
+from relay_kernel.link.peer import is_own
+from relay_kernel.settings.config import Config, load_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay_kernel.settings.config import TargetConfig
+    from relay_kernel.settings.paths import Places
+
+log = logging.getLogger(__name__)
+
+#: Seconds without a client after which the hub ends itself.
+IDLE_AFTER = 600.0
+
+#: Seconds for a client to say what it wants.
+ASK_TIMEOUT = 10.0
+
+
+class Hub:
+    """Serves one user's clients until SIGTERM, or until none was there for a while."""
+
+    def __init__(self, places: Places, *, idle_after: float = IDLE_AFTER) -> None:
+        self._places = places
+        self._idle_after = idle_after
+        self._board = StatusBoard(places.hub_status)
+        self._trunks: dict[str, Trunk] = {}
+        self._clients: set[asyncio.Task[None]] = set()
+        self._over = asyncio.Event()
+        self._idle: asyncio.TimerHandle | None = None
+        self._config = Config()
+        self._stamp: tuple[int, int] | None = None
+
+    async def run(self) -> None:
+        """Serve until the end; leaves no socket and no status behind. The caller holds the lock."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._over.set)
+        self._places.hub_socket.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(self._accept, self._places.hub_socket)
+        self._board.write()
+        self._watch_idleness()
+        log.info("hub %d serves at %s", os.getpid(), self._places.hub_socket)
+        try:
+            await self._over.wait()
+        finally:
+            self._places.hub_socket.unlink(missing_ok=True)
+            server.close()
+            await self._close()
+            log.info("hub %d ends", os.getpid())
+
+    async def _close(self) -> None:
+        for trunk in self._trunks.values():
+            trunk.close()
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        self._board.remove()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._clients.add(client)
+        client.add_done_callback(self._left)
+        self._watch_idleness()
+
+    def _left(self, client: asyncio.Task[None]) -> None:
+        self._clients.discard(client)
+        self._watch_idleness()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, from its wish to its end. Nothing that happens here harms another."""
+        try:
+            if is_own(writer.get_extra_info("socket")):
+                await self._join(reader, writer)
+            else:
+                log.warning("a client of another user was refused")
+        except (OSError, ValueError, TimeoutError) as error:
+            log.info("a client was dropped: %s", error or type(error).__name__)
+        except Exception:
+            log.exception("a client was dropped")
+        finally:
+            writer.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.timeout(ASK_TIMEOUT):
+            wish = json.loads(await reader.readline())
+        name = wish.get("open") if isinstance(wish, dict) else None
+        try:
+            trunk = self._trunk(str(name))
+            channel = await trunk.open_channel()
+        except RelayError as error:
+            permanent = not isinstance(error, DialError) or error.permanent
+            await _answer(writer, {"error": str(error), "permanent": permanent})
+            return
+        try:
+            await _answer(writer, {"ok": True})
+            if await splice(reader, writer, channel) == 0 and await channel.finish(1.0):
+                trunk.started_badly(channel.complaint)
+        finally:
+            channel.close()
+
+    def _trunk(self, name: str) -> Trunk:
+        """The connections to ``name``, by the configuration as it is now.
+
+        Raises:
+            ConfigError: ``config.toml`` is wrong.
+            DialError: It has no such target.
+        """
+        self._refresh()
+        trunk = self._trunks.get(name)
+        if trunk is None:
+            known = ", ".join(target.name for target in self._config.targets) or "none"
+            raise DialError(
+                f"{self._places.config} has no target {name} (it has: {known}): "
+                f"run relay add {name} --ssh me@host",
+                permanent=True,
+            )
+        return trunk
+
+    def _refresh(self) -> None:
+        """Read ``config.toml`` again if it changed; close what it no longer asks for."""
+        stamp = _stamp(self._places.config)
+        if stamp == self._stamp and stamp is not None:
+            return
+        self._config = load_config(self._places.config)
+        self._stamp = stamp
+        wanted = {target.name: target for target in self._config.targets}
+        for name, trunk in list(self._trunks.items()):
+            if not _same_road(trunk.target, wanted.get(name)):
+                self._trunks.pop(name).close()
+                self._board.forget(name)
+        for name, target in wanted.items():
+            if name not in self._trunks:
+                self._trunks[name] = Trunk(target, self._places, self._board)
+
+    def _watch_idleness(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if not self._clients:
+            loop = asyncio.get_running_loop()
+            self._idle = loop.call_later(self._idle_after, self._over.set)
+
+
+async def _answer(writer: asyncio.StreamWriter, answer: dict[str, object]) -> None:
+    writer.write(json.dumps(answer).encode() + b"\n")
+    await writer.drain()
+    if "error" in answer:
+        writer.close()
+        await writer.wait_closed()
+
+
+def _same_road(old: TargetConfig, new: TargetConfig | None) -> bool:
+    """Whether a connection made for ``old`` serves ``new``; its place in the order is no matter."""
+    return new is not None and (old.ssh, old.identity, old.python, old.dials_in) == (
+        new.ssh,
+        new.identity,
+        new.python,
+        new.dials_in,
+    )
+
+
+def _stamp(config: Path) -> tuple[int, int] | None:
+    try:
+        found = config.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino

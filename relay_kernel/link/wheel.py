@@ -1,0 +1,121 @@
+"""Packs the relay-kernel that runs here into a wheel, to be installed on a PC.
+
+Repacked from its own files, whether it was installed from a wheel or from a checkout: the PC gets
+exactly what runs here, and no build tool and no network is needed for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import relay_kernel
+from relay_kernel.link.errors import DialError
+
+_NAME = "relay_kernel"
+_KERNELSPEC = "share/jupyter/kernels/relay/kernel.json"
+
+#: The oldest time that a zip file can hold: equal content gives equal bytes, and an equal digest.
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel in memory."""
+
+    name: str
+    """The file's name."""
+    content: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def pack_wheel(folder: Path) -> Wheel:
+    """Pack the running relay-kernel.
+
+    Args:
+        folder: Where the wheel is put together; private, and empty.
+
+    Raises:
+        DialError: It runs from files that no installation describes.
+    """
+    version = relay_kernel.__version__
+    info = f"{_NAME}-{version}.dist-info"
+    files = _package() | _kernelspec(version) | _description(info)
+    name = f"{_NAME}-{version}-py3-none-any.whl"
+    path = folder / name
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for inside, content in sorted(files.items()):
+            _store(archive, inside, content)
+        _store(archive, f"{info}/RECORD", _record(files, info))
+    return Wheel(name, path.read_bytes())
+
+
+def _package() -> dict[str, bytes]:
+    root = Path(relay_kernel.__file__).parent
+    return {
+        f"{_NAME}/{path.relative_to(root).as_posix()}": path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+    }
+
+
+def _kernelspec(version: str) -> dict[str, bytes]:
+    """The kernelspec, from where the installation or the checkout has it."""
+    root = Path(relay_kernel.__file__).parent.parent
+    places = [root / "kernelspecs" / "relay" / "kernel.json"]
+    for file in _distribution().files or ():
+        if file.as_posix().endswith(_KERNELSPEC):
+            places.append(Path(str(file.locate())))
+    found = next((path for path in places if path.is_file()), None)
+    inside = f"{_NAME}-{version}.data/data/{_KERNELSPEC}"
+    return {inside: found.read_bytes()} if found else {}
+
+
+def _description(info: str) -> dict[str, bytes]:
+    """The installation's own description, with the version of the files that are packed."""
+    found = _distribution()
+    lines = (found.read_text("METADATA") or "").splitlines(keepends=True)
+    end = lines.index("\n") if "\n" in lines else len(lines)
+    for index in range(end):
+        if lines[index].startswith("Version:"):
+            lines[index] = f"Version: {relay_kernel.__version__}\n"
+    tag = "Wheel-Version: 1.0\nGenerator: relay-kernel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    return {
+        f"{info}/METADATA": "".join(lines).encode(),
+        f"{info}/WHEEL": tag.encode(),
+        f"{info}/entry_points.txt": (found.read_text("entry_points.txt") or "").encode(),
+    }
+
+
+def _distribution() -> metadata.Distribution:
+    try:
+        return metadata.distribution("relay-kernel")
+    except metadata.PackageNotFoundError as error:
+        raise DialError(
+            "relay-kernel runs here without being installed, so it cannot be put on a PC: "
+            "install it with pip install relay-kernel, or pip install -e . in its checkout",
+            permanent=True,
+        ) from error
+
+
+def _record(files: dict[str, bytes], info: str) -> bytes:
+    rows = []
+    for inside, content in sorted(files.items()):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+        rows.append(f"{inside},sha256={digest},{len(content)}\n")
+    return "".join([*rows, f"{info}/RECORD,,\n"]).encode()
+
+
+def _store(archive: zipfile.ZipFile, inside: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(inside, _NO_TIME)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, content)
