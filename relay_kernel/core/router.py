@@ -56,6 +56,8 @@ class Target:
     since: float = 0.0
     reason: str = "not connected yet"
     kernel: bool = False
+    #: A kernel was ordered, and neither answers nor has failed yet.
+    starting: bool = False
     #: The cell whose state its kernel holds; 0 is the empty state all kernels start with.
     applied: int = 0
     filling: int | None = None
@@ -220,7 +222,11 @@ class Router:
             effects = self._lose(target.name, "its agent was restarted", now)
         self._enter(target, Phase.LINKED, now)
         target.deaths = 0
-        return [*effects, StartKernel(target.name)]
+        return [*effects, self._start(target)]
+
+    def _start(self, target: Target) -> StartKernel:
+        target.starting = True
+        return StartKernel(target.name)
 
     def _target_resumed(self, event: ev.TargetResumed, now: float) -> list[Effect]:
         target = self.targets[event.target]
@@ -246,15 +252,17 @@ class Router:
 
     def _kernel_started(self, event: ev.KernelStarted, now: float) -> list[Effect]:
         target = self.targets[event.target]
-        target.kernel, target.applied, target.filling = True, 0, None
+        target.kernel, target.starting = True, False
+        target.applied, target.filling = 0, None
         self._enter(target, Phase.READY, now)
         return []
 
     def _kernel_failed(self, event: ev.KernelFailed, now: float) -> list[Effect]:
         target = self.targets[event.target]
-        target.kernel, target.filling = False, None
+        target.kernel, target.starting, target.filling = False, False, None
         target.reason = event.reason
-        self._notice_once(f"{event.target}: {event.reason}")
+        if event.target != LOCAL:
+            self._notice_once(f"{event.target}: {event.reason}")
         return []
 
     def _kernel_died(self, event: ev.KernelDied, now: float) -> list[Effect]:
@@ -263,7 +271,7 @@ class Router:
         effects = self._lose(target.name, event.reason, now, discard=False)
         self._enter(target, Phase.LINKED, now, event.reason)
         if target.deaths <= DEATHS or target.name == LOCAL:
-            effects.append(StartKernel(target.name))
+            effects.append(self._start(target))
         return effects
 
     def _enter(self, target: Target, phase: Phase, now: float, reason: str = "") -> None:
@@ -353,7 +361,15 @@ class Router:
                     self.queue.popleft()
                     effects.append(Fail(cell.number, "RelayTargetUnavailable", text))
                     effects += self._abort_queue() if cell.stops else []
+                    effects += self._retry_local()
         return effects
+
+    def _retry_local(self) -> list[Effect]:
+        """Where there is no kernel at all, each cell that is sent is a wish to try again."""
+        local = self.targets[LOCAL]
+        if local.kernel or local.starting or local.phase is Phase.ABSENT:
+            return []
+        return [self._start(local)]
 
     def _dispatch(self, cell: Cell, target: str, reason: str) -> list[Effect]:
         effects: list[Effect] = []
@@ -388,7 +404,10 @@ class Router:
         return self._choose_none()
 
     def _choose_forced(self, cell: Cell, name: str, now: float) -> _Go | _Wait | _Refuse:
-        target = self.targets[name]
+        target = self.targets.get(name)
+        if target is None:
+            known = ", ".join(self.names)
+            return _Refuse(f"there is no target {name!r}; there are: {known}")
         how = f"%%relay {name}" if cell.target else f"%relay {name}"
         if self._holds_head(target):
             return _Go(name, f"asked for by {how}")
@@ -397,14 +416,14 @@ class Router:
                 return _Refuse(f"the variables cannot be brought to {name}: {self._unsafe_reason}")
             return _Wait(None)
         until = cell.submitted + self.policy.wait_at_submit
-        if now < until and not (name == LOCAL and target.reason):
+        if now < until:
             return _Wait(until)
         why = _because(f"{name} is {target.phase.value}", target.reason)
         return _Refuse(f"{why}. Use `%relay auto` to run where possible.")
 
     def _choose_none(self) -> _Wait | _Refuse:
         local = self.targets[LOCAL]
-        if local.kernel or not local.reason or local.phase is Phase.ABSENT:
+        if local.kernel or local.starting or local.phase is Phase.ABSENT:
             return _Wait(None)
         return _Refuse(f"no kernel can run this cell. local: {local.reason}")
 
@@ -435,7 +454,8 @@ class Router:
     ) -> list[Effect]:
         """Give up what a target held; put the state back to the last safe one if it was primary."""
         target = self.targets[name]
-        target.kernel, target.filling, target.applied = False, None, 0
+        target.kernel, target.starting = False, False
+        target.filling, target.applied = None, 0
         self._enter(target, Phase.ABSENT, now, reason)
         effects: list[Effect] = [Discard(name)] if discard else []
         if name != self.primary:

@@ -1,0 +1,303 @@
+"""Where cells run, and what becomes of them when a target is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay_kernel.core import effects as ef
+from relay_kernel.core import events as ev
+from relay_kernel.core.model import LOCAL, Phase, Policy, Run
+from tests.core.world import PC, World
+
+
+@pytest.fixture
+def world() -> World:
+    """A notebook whose PC is there, and has run cell 1."""
+    world = World()
+    world.feed(ev.TargetOpened(PC))
+    assert world.run(1) == PC
+    return world
+
+
+def test_without_a_pc_cells_run_here() -> None:
+    world = World()
+    effects = world.submit(1)
+    assert effects == [ef.Dispatch(1, LOCAL, 1, Run.FIRST, "pc is absent: not connected yet")]
+
+
+def test_a_pc_that_is_there_is_preferred_and_the_role_moves_with_an_epoch() -> None:
+    world = World()
+    assert world.run(1) == LOCAL
+    epoch = world.router.epoch
+    world.feed(ev.TargetOpened(PC))
+    assert world.run(2) == PC
+    assert world.router.epoch == epoch + 1
+
+
+def test_nothing_is_dispatched_before_a_kernel_is_up() -> None:
+    world = World()
+    world.obeys = False
+    world.feed(ev.KernelDied(LOCAL, "its kernel died"))
+    assert not world.of(ef.Dispatch, world.submit(1))
+    assert world.of(ef.Dispatch, world.feed(ev.KernelStarted(LOCAL)))
+
+
+def test_cells_run_one_after_another() -> None:
+    world = World()
+    world.submit(1)
+    assert world.submit(2) == []
+    assert world.of(ef.Dispatch, world.finish())[0].cell == 2
+
+
+def test_an_error_aborts_what_is_queued() -> None:
+    world = World()
+    for cell in (1, 2, 3):
+        world.submit(cell)
+    assert world.finish(ok=False) == [ef.Abort(2), ef.Abort(3)]
+    assert world.of(ef.Dispatch, world.submit(4))
+
+
+def test_an_error_in_a_cell_that_does_not_stop_aborts_nothing() -> None:
+    world = World()
+    world.feed(ev.CellSubmitted(1, stops=False))
+    world.submit(2)
+    assert world.of(ef.Dispatch, world.finish(ok=False))[0].cell == 2
+
+
+def test_a_standby_is_filled_when_a_snapshot_is_safe(world: World) -> None:
+    world.submit(2)
+    world.finish()
+    world.obeys = False
+    assert world.secure() == [ef.Fill(LOCAL, 2)]
+    assert world.router.targets[LOCAL].phase is Phase.FILLING
+
+
+def test_a_role_never_moves_to_a_target_that_lacks_the_state(world: World) -> None:
+    world.submit(2)
+    world.finish()
+    world.feed(ev.TargetForced(LOCAL))
+    assert world.of(ef.Dispatch, world.submit(3)) == []
+    moved = world.of(ef.Dispatch, world.secure())
+    assert [(d.cell, d.target) for d in moved] == [(3, LOCAL)]
+
+
+class TestLoss:
+    def test_a_blip_costs_nothing(self, world: World) -> None:
+        world.submit(2)
+        world.feed(ev.LinkClosed(PC, "cut"))
+        assert world.pass_time(59) == []
+        world.feed(ev.TargetResumed(PC))
+        assert world.pass_time(100) == []
+        assert world.router.targets[PC].phase is Phase.READY
+        world.finish()
+        assert world.router.head == 2
+
+    def test_a_running_cell_is_run_again_here(self, world: World) -> None:
+        world.submit(2)
+        world.feed(ev.LinkClosed(PC, "cut"))
+        effects = world.pass_time(60)
+        assert effects[0] == ef.Discard(PC)
+        assert "Running this cell again" in world.of(ef.Tell, effects)[0].text
+        (again,) = world.of(ef.Dispatch, effects)
+        assert (again.cell, again.target, again.run) == (2, LOCAL, Run.AGAIN)
+        assert again.epoch > 1
+
+    def test_finished_cells_that_were_not_safe_run_again_first(self, world: World) -> None:
+        world.submit(2)
+        world.finish()
+        world.submit(3)
+        world.feed(ev.TargetLost(PC, "its machine was restarted"))
+        assert world.router.running.run is Run.SILENT
+        (next_one,) = world.of(ef.Dispatch, world.finish())
+        assert (next_one.cell, next_one.run) == (3, Run.AGAIN)
+        world.finish()
+        assert world.router.head == 3
+
+    def test_with_stop_the_cell_ends_and_names_what_is_lost(self) -> None:
+        world = World(policy=Policy(on_loss="stop"))
+        world.feed(ev.TargetOpened(PC))
+        world.run(1)
+        world.submit(2)
+        world.finish()
+        world.submit(3)
+        world.submit(4)
+        effects = world.feed(ev.TargetLost(PC, "it said goodbye"))
+        (failed,) = world.of(ef.Fail, effects)
+        assert failed.cell == 3
+        assert "as after cell 1" in failed.text
+        assert "cell 2" in failed.text
+        assert world.of(ef.Abort, effects) == [ef.Abort(4)]
+        assert world.of(ef.Dispatch, world.submit(5))[0].target == LOCAL
+
+    def test_quiet_at_submit_waits_and_then_goes_on_here(self, world: World) -> None:
+        world.feed(ev.LinkClosed(PC, "cut"))
+        world.pass_time(100)
+        assert world.submit(2) == []
+        assert world.pass_time(4.9) == []
+        (sent,) = world.of(ef.Dispatch, world.pass_time(0.2))
+        assert sent.target == LOCAL
+
+    def test_back_in_time_at_submit_stays(self, world: World) -> None:
+        world.feed(ev.LinkClosed(PC, "cut"))
+        world.submit(2)
+        (sent,) = world.of(ef.Dispatch, world.feed(ev.TargetResumed(PC)))
+        assert sent.target == PC
+
+    def test_what_a_lost_target_still_says_changes_nothing(self, world: World) -> None:
+        world.submit(2)
+        stale = world.router.running.epoch
+        world.feed(ev.TargetLost(PC, "gone"))
+        running = world.router.running
+        assert world.feed(ev.CellFinished(PC, stale, 2, True)) == []
+        assert world.router.running is running
+        assert world.feed(ev.SnapshotSafe(stale, 2)) == []
+        assert world.router.safe == 1
+
+    def test_the_pc_returns_is_filled_and_runs_the_next_cell(self, world: World) -> None:
+        world.submit(2)
+        world.feed(ev.TargetLost(PC, "gone"))
+        world.finish()
+        world.secure()
+        assert world.of(ef.Fill, world.feed(ev.TargetOpened(PC))) == [ef.Fill(PC, 2)]
+        assert world.run(3) == PC
+
+    def test_a_repeat_that_fails_where_it_had_not_ends_the_cell(self, world: World) -> None:
+        world.submit(2)
+        world.finish()
+        world.submit(3)
+        world.feed(ev.TargetLost(PC, "gone"))
+        (failed,) = world.of(ef.Fail, world.finish(ok=False))
+        assert failed.cell == 3
+        assert world.router.running is None
+
+    def test_lost_while_idle_is_told_in_the_next_cell(self, world: World) -> None:
+        world.submit(2)
+        world.finish()
+        world.feed(ev.TargetLost(PC, "gone"))
+        world.finish()
+        (told,) = world.of(ef.Tell, world.submit(3))
+        assert "cell 2 had finished" in told.text
+
+    def test_a_second_loss_repeats_once_more(self, world: World) -> None:
+        world.submit(2)
+        world.feed(ev.TargetLost(PC, "gone"))
+        effects = world.feed(ev.KernelDied(LOCAL, "its kernel died (signal 9)"))
+        (failed,) = world.of(ef.Fail, effects)
+        assert failed.cell == 2
+        assert world.of(ef.StartKernel, effects) == [ef.StartKernel(LOCAL)]
+        assert world.of(ef.Fill, effects) == [ef.Fill(LOCAL, 1)]
+        assert world.run(3) == LOCAL
+
+
+class TestForced:
+    def test_a_target_that_is_away_is_refused_with_what_to_do(self) -> None:
+        world = World()
+        assert world.submit(1, PC) == []
+        (failed,) = world.of(ef.Fail, world.pass_time(5))
+        assert "pc is absent" in failed.text
+        assert "%relay auto" in failed.text
+
+    def test_an_unknown_target_is_refused_at_once(self) -> None:
+        (failed,) = World().submit(1, "mars")
+        assert "mars" in failed.text
+
+    def test_one_cell_only(self, world: World) -> None:
+        assert world.of(ef.Dispatch, world.submit(2, LOCAL))[0].target == LOCAL
+        world.finish()
+        world.secure()
+        assert world.run(3) == PC
+
+    def test_stays_until_auto(self, world: World) -> None:
+        world.feed(ev.TargetForced(LOCAL))
+        assert [world.run(2), world.run(3)] == [LOCAL, LOCAL]
+        world.feed(ev.TargetForced(None))
+        assert world.run(4) == PC
+
+
+class TestInterrupt:
+    def test_goes_to_the_running_kernel(self, world: World) -> None:
+        world.submit(2)
+        assert world.feed(ev.Interrupted()) == [ef.Interrupt(PC)]
+
+    def test_ends_a_cell_that_is_out_of_reach(self, world: World) -> None:
+        world.submit(2)
+        world.feed(ev.LinkClosed(PC, "cut"))
+        (failed,) = world.of(ef.Fail, world.feed(ev.Interrupted()))
+        assert (failed.cell, failed.name) == (2, "KeyboardInterrupt")
+
+    def test_ends_a_cell_that_waits(self, world: World) -> None:
+        world.feed(ev.LinkClosed(PC, "cut"))
+        world.submit(2)
+        world.submit(3)
+        failed, aborted = world.feed(ev.Interrupted())
+        assert failed.name == "KeyboardInterrupt"
+        assert aborted == ef.Abort(3)
+
+    def test_of_nothing_is_nothing(self, world: World) -> None:
+        assert world.feed(ev.Interrupted()) == []
+
+
+class TestReturn:
+    def test_a_cell_waits_a_moment_for_a_target_that_is_nearly_filled(self, world: World) -> None:
+        world.feed(ev.TargetForced(LOCAL))
+        world.run(2)
+        world.feed(ev.TargetForced(None))
+        world.obeys = False
+        world.feed(ev.CellSubmitted(3, LOCAL))
+        world.finish()
+        world.secure()
+        assert world.of(ef.Dispatch, world.submit(4)) == []
+        (sent,) = world.of(ef.Dispatch, world.feed(ev.SnapshotApplied(PC, 3)))
+        assert sent.target == PC
+
+    def test_and_not_for_long(self, world: World) -> None:
+        world.feed(ev.TargetForced(LOCAL))
+        world.run(2)
+        world.feed(ev.TargetForced(None))
+        world.obeys = False
+        world.feed(ev.CellSubmitted(3, LOCAL))
+        world.finish()
+        world.secure()
+        world.submit(4)
+        (sent,) = world.of(ef.Dispatch, world.pass_time(2))
+        assert sent.target == LOCAL
+        world.finish()
+        (sent,) = world.of(ef.Dispatch, world.submit(5))
+        assert sent.target == LOCAL
+
+    def test_a_kernel_that_cannot_take_the_state_is_replaced(self, world: World) -> None:
+        world.obeys = False
+        world.submit(2)
+        world.finish()
+        world.secure()
+        effects = world.feed(ev.ApplyFailed(LOCAL, 2, "no memory"))
+        assert ef.StartKernel(LOCAL) in effects
+
+    def test_a_standby_that_keeps_dying_is_left_alone(self, world: World) -> None:
+        world.feed(ev.TargetForced(LOCAL))
+        world.run(2)
+        starts = 0
+        for _ in range(6):
+            effects = world.feed(ev.KernelDied(PC, "died"))
+            starts += len(world.of(ef.StartKernel, effects))
+        assert starts == 3
+        assert world.run(3) == LOCAL
+
+
+def test_a_refusal_is_told_once() -> None:
+    world = World()
+    world.feed(ev.TargetRefused(PC, "its host key changed"))
+    world.feed(ev.TargetRefused(PC, "its host key changed"))
+    tells = world.of(ef.Tell, world.submit(1))
+    assert [tell.text for tell in tells] == ["pc: its host key changed"]
+    world.finish()
+    assert world.of(ef.Tell, world.submit(2)) == []
+
+
+def test_a_local_kernel_that_cannot_start_ends_cells_with_the_reason() -> None:
+    world = World()
+    world.obeys = False
+    world.feed(ev.KernelDied(LOCAL, "died"))
+    world.feed(ev.KernelFailed(LOCAL, "kernelspec python3: its interpreter /x is gone"))
+    (failed,) = world.of(ef.Fail, world.submit(1))
+    assert "/x is gone" in failed.text

@@ -1,0 +1,48 @@
+"""Fixtures of the end-to-end tests: a notebook, with and without a PC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.rig import Notebook, Pc, configure, end_hub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from relay_kernel.settings.paths import Places
+    from tests.sshd import Sshd
+
+
+@pytest.fixture
+def server(places: Places) -> Iterator[Places]:
+    """The server's folders, without a hub left behind."""
+    yield places
+    end_hub(places)
+
+
+@pytest.fixture
+async def alone(server: Places, tmp_path: Path) -> AsyncIterator[Notebook]:
+    """A notebook on the server, with no PC configured."""
+    async with Notebook(tmp_path) as notebook:
+        yield notebook
+
+
+@pytest.fixture
+def desktop(server: Places, pc: Sshd) -> Iterator[Pc]:
+    """A paired PC that is on. A lost link is given up after 4 s, so that tests are short."""
+    desktop = Pc(pc, server)
+    configure(server, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
+    yield desktop
+    desktop.thaw()
+    desktop.close()
+
+
+@pytest.fixture
+async def notebook(desktop: Pc, tmp_path: Path) -> AsyncIterator[Notebook]:
+    """A notebook that runs on the PC already."""
+    async with Notebook(tmp_path) as notebook:
+        await notebook.run_on("pc")
+        yield notebook

@@ -1,0 +1,313 @@
+"""A notebook over the real R, and a PC that can lose power."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_client.asynchronous.client import AsyncKernelClient
+
+    from relay_kernel.settings.paths import Places
+    from tests.sshd import Sshd
+
+#: Seconds for anything that is expected to happen.
+SOON = 30.0
+
+REPO = Path(__file__).parents[2]
+
+
+@dataclass
+class Result:
+    """What one cell did, as a front end sees it."""
+
+    reply: dict[str, Any]
+    messages: list[dict[str, Any]]
+    seconds: float
+
+    @property
+    def status(self) -> str:
+        return self.reply["content"]["status"]
+
+    @property
+    def relay(self) -> dict[str, Any]:
+        """``metadata.relay`` of the reply."""
+        return self.reply["metadata"]["relay"]
+
+    @property
+    def target(self) -> str:
+        return self.relay["target"]
+
+    @property
+    def count(self) -> int:
+        return self.reply["content"]["execution_count"]
+
+    @property
+    def types(self) -> list[str]:
+        return [message["msg_type"] for message in self.messages]
+
+    def text(self, name: str = "stdout") -> str:
+        """All text of a stream."""
+        contents = [m["content"] for m in self.messages if m["msg_type"] == "stream"]
+        return "".join(content["text"] for content in contents if content["name"] == name)
+
+    @property
+    def value(self) -> str:
+        """The text of the execute_result."""
+        (found,) = [m for m in self.messages if m["msg_type"] == "execute_result"]
+        return found["content"]["data"]["text/plain"]
+
+    @property
+    def error(self) -> str:
+        content = self.reply["content"]
+        return f"{content.get('ename')}: {content.get('evalue')}"
+
+    @property
+    def notices(self) -> str:
+        return "".join(line for line in self.text("stderr").splitlines(True) if "[relay]" in line)
+
+
+@dataclass
+class Running:
+    """A cell that was sent, and may not have ended yet."""
+
+    id: str
+    notebook: Notebook
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    reply: asyncio.Future[dict[str, Any]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    began: float = field(default_factory=time.monotonic)
+
+    def text(self) -> str:
+        return Result({}, self.messages, 0).text()
+
+    async def shows(self, text: str, within: float = SOON) -> None:
+        """Wait until the cell has printed ``text``."""
+        async with asyncio.timeout(within):
+            while text not in self.text():
+                self.changed.clear()
+                await self.changed.wait()
+
+    @property
+    def idle(self) -> bool:
+        return any(
+            m["msg_type"] == "status" and m["content"]["execution_state"] == "idle"
+            for m in self.messages
+        )
+
+    async def end(self, within: float = SOON) -> Result:
+        """Wait for reply and idle."""
+        async with asyncio.timeout(within):
+            reply = await asyncio.shield(self.reply)
+            while not self.idle:
+                self.changed.clear()
+                await self.changed.wait()
+        return Result(reply, self.messages, time.monotonic() - self.began)
+
+
+class Notebook:
+    """A client of one kernel; by default of R."""
+
+    def __init__(self, folder: Path, kernel: str = "relay") -> None:
+        shutil.copytree(REPO / "kernelspecs", folder / "kernels", dirs_exist_ok=True)
+        own = str(folder / "kernels")
+        specs = KernelSpecManager(kernel_dirs=[own, *KernelSpecManager().kernel_dirs])
+        self.manager = AsyncKernelManager(kernel_name=kernel, kernel_spec_manager=specs)
+        self.client: AsyncKernelClient
+        self.others: list[dict[str, Any]] = []
+        self.stdin: Callable[[dict[str, Any]], str] = lambda message: "Ada"
+        self._cells: dict[str, Running] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        await self.manager.start_kernel()
+        self.client = self.manager.client()
+        self.client.start_channels()
+        await self.client.wait_for_ready(timeout=SOON)
+        self._tasks = [
+            asyncio.ensure_future(self._read(self.client.iopub_channel, self._on_iopub)),
+            asyncio.ensure_future(self._read(self.client.shell_channel, self._on_shell)),
+            asyncio.ensure_future(self._read(self.client.stdin_channel, self._on_stdin)),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.client.stop_channels()
+        await self.manager.shutdown_kernel()
+
+    async def _read(self, channel: Any, handle: Callable[[dict[str, Any]], None]) -> None:
+        while True:
+            handle(await channel.get_msg())
+
+    def _on_iopub(self, message: dict[str, Any]) -> None:
+        cell = self._cells.get(message["parent_header"].get("msg_id"))
+        if cell is None:
+            self.others.append(message)
+            return
+        assert not cell.idle, f"after its idle, a cell got {message['msg_type']}"
+        cell.messages.append(message)
+        cell.changed.set()
+
+    def _on_shell(self, message: dict[str, Any]) -> None:
+        cell = self._cells.get(message["parent_header"].get("msg_id"))
+        if cell is not None:
+            assert not cell.reply.done(), "a cell was answered twice"
+            cell.reply.set_result(message)
+            cell.changed.set()
+
+    def _on_stdin(self, message: dict[str, Any]) -> None:
+        self.client.input(self.stdin(message))
+
+    def send(self, code: str, **kwargs: Any) -> Running:
+        """Send a cell."""
+        cell = Running(self.client.execute(code, **kwargs), self)
+        self._cells[cell.id] = cell
+        return cell
+
+    async def run(self, code: str, within: float = SOON, **kwargs: Any) -> Result:
+        """Run a cell to its end."""
+        return await self.send(code, **kwargs).end(within)
+
+    async def ask(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> dict:
+        """Send any request; wait for its reply."""
+        message = self.client.session.msg(msg_type, content)
+        asked = Running(message["header"]["msg_id"], self)
+        self._cells[asked.id] = asked
+        if channel == "control":
+            self.client.control_channel.send(message)
+            while True:
+                reply = await self.client.control_channel.get_msg(timeout=SOON)
+                if reply["parent_header"]["msg_id"] == asked.id:
+                    return reply
+        self.client.shell_channel.send(message)
+        async with asyncio.timeout(SOON):
+            return await asked.reply
+
+    async def run_on(self, target: str, code: str = "pass", within: float = SOON) -> Result:
+        """Run ``code`` once the notebook runs at ``target`` again; other cells do nothing."""
+        async with asyncio.timeout(within):
+            while (await self.run("pass")).target != target:
+                await asyncio.sleep(0.05)
+        result = await self.run(code)
+        assert result.target == target
+        return result
+
+
+class Pc:
+    """A PC with an agent: sshd on loopback, and whatever runs in its home."""
+
+    def __init__(self, sshd: Sshd, places: Places) -> None:
+        self.sshd = sshd
+        self.target = sshd.pair(places, python=sys.executable)
+
+    def processes(self) -> list[psutil.Process]:
+        """The agent and its kernels (not sshd)."""
+        mark = str(self.sshd.relay_home)
+        return [p for p in psutil.process_iter() if _environment(p).get("RELAY_HOME") == mark]
+
+    def named(self, word: str) -> list[psutil.Process]:
+        """Those with ``word`` in their command line."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if any(word in argument for argument in process.cmdline()):
+                    found.append(process)
+        return found
+
+    def kill_kernel(self) -> None:
+        _kill(self.named("ipykernel_launcher"))
+
+    def lose_power(self) -> None:
+        """Everything is gone at once: sshd, agent, kernels."""
+        # Agent and kernels first stand still, so that none of them says goodbye to another.
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGSTOP)
+        self.sshd.kill_connections()
+        self.sshd.stop()
+        _kill(self.processes())
+
+    def boot(self) -> None:
+        self.sshd.start()
+
+    def freeze(self) -> None:
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGSTOP)
+        self.sshd.pause()
+
+    def thaw(self) -> None:
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+        self.sshd.resume()
+
+    def close(self) -> None:
+        _kill(self.processes())
+
+
+def configure(places: Places, **kernel: Any) -> None:
+    """Set ``[kernel]`` in ``config.toml``."""
+    with places.config.open("a") as file:
+        file.write("\n[kernel]\n")
+        for key, value in kernel.items():
+            file.write(f"{key} = {json.dumps(value)}\n")
+
+
+def end_hub(places: Places) -> None:
+    """End the hub of these places, if one runs."""
+    mark = os.environ["RELAY_HOME"]
+    ours = [p for p in psutil.process_iter() if _environment(p).get("RELAY_HOME") == mark]
+    _kill([process for process in ours if "hub" in _command(process)])
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    deadline = time.monotonic() + SOON
+    while any(_lives(process) for process in processes):
+        assert time.monotonic() < deadline, f"cannot be killed: {processes}"
+        os.sched_yield()
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it still does anything; a zombie that its parent has not reaped does not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
