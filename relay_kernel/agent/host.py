@@ -52,13 +52,14 @@ class KernelHost:
         self._kernel: KernelProcess | None = None
         self._epoch = 0
         self._cells: dict[str, _Cell] = {}
-        self._captures: dict[str, _Cell] = {}
         self._applies: dict[str, int] = {}
         self._staging: tuple[Message, set[str]] | None = None
         #: After an error the kernel drops execute_requests for a moment (stop_on_error). What came
         #: too early waits here until its next answer shows that the moment is over.
         self._held: list[KernelFrames] | None = None
         self._wanted = Wanted(store)
+        self._before: frozenset[str] = frozenset()
+        self._now: frozenset[str] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._orders: dict[str, Callable[[Message], None]] = {
@@ -119,7 +120,9 @@ class KernelHost:
                 log.warning("cell %d of epoch %d refused: stale", cell.number, cell.epoch)
                 return
             self._epoch = cell.epoch
+            # From here to its capture, the kernel may write to the store.
             self._cells[frames.id] = cell
+            self.store.writers += 1
             if self._held is not None:
                 self._held.append(frames)
                 return
@@ -129,57 +132,47 @@ class KernelHost:
     # ------------------------------------------------------------------ what the kernel says
 
     def _on_kernel(self, frames: KernelFrames) -> None:
-        cell = None
-        if frames.channel == "shell" and frames.type == "execute_reply":
-            cell = self._cells.pop(frames.parent_id, None)
+        cell = self._cells.get(frames.parent_id) if frames.channel == "shell" else None
         if cell is None:
             self.pump.send(pack(frames))
-            return
+        elif frames.type == "relay_capture_reply":
+            del self._cells[frames.parent_id]
+            self._on_captured(cell, frames)
+        else:
+            self._on_reply(cell, frames)
+
+    def _on_reply(self, cell: _Cell, frames: KernelFrames) -> None:
         status = frames.content.get("status")
-        # The capture stands in the kernel's queue before any later cell can.
-        self._capture(cell)
-        if status != "ok":
-            self._held = self._held or []
+        if status == "error" and self._held is None:
+            self._held = []
         self.pump.send(pack(frames, cell=cell.number, epoch=cell.epoch, status=status))
 
-    def _capture(self, cell: _Cell) -> None:
-        assert self._kernel is not None
-        self.store.writers += 1
-        order = self._kernel.ask("relay_capture_request", {"cell": cell.number})
-        self._captures[order] = cell
-
     def _on_own(self, frames: KernelFrames) -> None:
-        content = frames.content
-        if cell := self._captures.pop(frames.parent_id, None):
-            self._on_captured(cell, content)
-        elif (number := self._applies.pop(frames.parent_id, None)) is not None:
+        number = self._applies.pop(frames.parent_id, None)
+        if number is not None:
             self.store.writers -= 1
-            self._on_applied(number, content)
+            self._on_applied(number, frames.content)
 
-    def _on_captured(self, cell: _Cell, content: dict[str, Any]) -> None:
+    def _on_captured(self, cell: _Cell, frames: KernelFrames) -> None:
         self.store.writers -= 1
+        content = frames.content
         held, self._held = self._held or [], None
-        for frames in held:
+        for waiting in held:
             if self._kernel:
-                self._kernel.send(frames)
+                self._kernel.send(waiting)
         if content.get("status") != "ok":
             reason = content.get("reason", "the kernel did not say why")
             self._report("uncaptured", cell=cell.number, epoch=cell.epoch, reason=reason)
             return
-        manifest = content["manifest"]
-        # R may still be fetching chunks of the state before: two are kept.
-        self._keep(manifest)
-        self._report(
-            "captured",
-            cell=cell.number,
-            epoch=cell.epoch,
-            manifest=manifest,
-            seconds=content["seconds"],
-        )
+        self._keep(content["chunks"])
+        head = {"cell": cell.number, "epoch": cell.epoch, "chunks": content["chunks"]}
+        manifest = frames.body[4]
+        self.pump.send(Message("captured", {**head, "seconds": content["seconds"]}, (manifest,)))
 
-    def _keep(self, manifest: dict[str, Any]) -> None:
-        self._recent = [*getattr(self, "_recent", [])[-1:], set(manifest["chunks"])]
-        self.store.keep("host", set().union(*self._recent))
+    def _keep(self, keys: list[str]) -> None:
+        """Keep the chunks of a new state, and of the one before: R may still be fetching those."""
+        self._before, self._now = self._now, frozenset(keys)
+        self.store.keep("host", self._before | self._now)
 
     def _on_death(self, reason: str) -> None:
         self._forget_kernel()
@@ -188,7 +181,7 @@ class KernelHost:
     # ------------------------------------------------------------------ state coming in
 
     def _on_apply(self, message: Message) -> None:
-        missing = self.store.missing(message.head["manifest"]["chunks"])
+        missing = self.store.missing(message.head["chunks"])
         self._staging = (message, set(missing))
         if missing:
             self._report("want", keys=missing)
@@ -215,12 +208,13 @@ class KernelHost:
         if self._kernel is None:
             self._unapplied("there is no kernel to take it")
             return
-        head = self._staging[0].head
+        message, _ = self._staging
         self._staging = None
-        self._keep(head["manifest"])
-        content = {"cell": head["cell"], "manifest": head["manifest"]}
+        self._keep(message.head["chunks"])
+        cell = message.head["cell"]
         self.store.writers += 1
-        self._applies[self._kernel.ask("relay_apply_request", content)] = head["cell"]
+        order = self._kernel.ask("relay_apply_request", {"cell": cell}, *message.parts)
+        self._applies[order] = cell
 
     def _unapplied(self, reason: str) -> None:
         if self._staging:
@@ -243,12 +237,12 @@ class KernelHost:
     # ------------------------------------------------------------------ end
 
     def _forget_kernel(self) -> None:
-        self.store.writers -= len(self._captures) + len(self._applies)
+        self.store.writers -= len(self._cells) + len(self._applies)
         self._kernel = None
         self._held = None
         self._staging = None
-        for table in (self._cells, self._captures, self._applies):
-            table.clear()
+        self._cells.clear()
+        self._applies.clear()
 
     async def _stop_kernel(self) -> None:
         kernel = self._kernel

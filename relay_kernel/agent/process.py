@@ -15,16 +15,18 @@ import zmq
 from jupyter_client.kernelspec import NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.session import Session
-from zmq.eventloop.zmqstream import ZMQStream
 
 from relay_kernel.agent.inject import injection
 from relay_kernel.core.errors import RelayError
+from relay_kernel.link.zmq_channel import ZmqChannel
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.kernel_frames import KernelFrames, join, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from relay_kernel.wire.message import Part
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class KernelProcess:
         self._on_own = on_own
         self._on_death = on_death
         self._session = Session(key=secrets.token_bytes(32))
-        self._streams: dict[str, ZMQStream] = {}
+        self._channels: dict[str, ZmqChannel] = {}
         self._manager: AsyncKernelManager | None = None
         self._stopping = False
         self._heard = asyncio.Event()
@@ -112,9 +114,7 @@ class KernelProcess:
             else:
                 socket.identity = identity
             socket.connect(f"ipc://{info['ip']}-{info[channel + '_port']}")
-            stream = ZMQStream(socket)
-            stream.on_recv(partial(self._receive, channel))
-            self._streams[channel] = stream
+            self._channels[channel] = ZmqChannel(socket, partial(self._receive, channel))
 
     async def _prepare(self, store: Path) -> None:
         options = {"store": str(store), "kernel_id": self.id}
@@ -136,15 +136,13 @@ class KernelProcess:
 
     def send(self, message: KernelFrames) -> None:
         """Pass a message on to the kernel, signed with its key."""
-        stream = self._streams.get(message.channel)
-        if stream and not stream.closed():
-            stream.send_multipart(join(message, self._session.sign(message.body[:4])))
+        if channel := self._channels.get(message.channel):
+            channel.send(join(message, self._session.sign(message.body[:4])))
 
-    def ask(self, msg_type: str, content: dict[str, Any]) -> str:
+    def ask(self, msg_type: str, content: dict[str, Any], *buffers: Part) -> str:
         """Send a message of our own on shell; its answer goes to ``on_own``. Returns its id."""
         message = self._session.msg(msg_type, content)
-        frames = self._session.serialize(message)
-        self._streams["shell"].send_multipart(frames)
+        self._channels["shell"].send([*self._session.serialize(message), *buffers])
         return str(message["header"]["msg_id"])
 
     async def request(self, msg_type: str, content: dict[str, Any]) -> KernelFrames:
@@ -195,9 +193,9 @@ class KernelProcess:
     async def stop(self) -> None:
         """End the process, at once; close the sockets."""
         self._stopping = True
-        for stream in self._streams.values():
-            stream.close()
-        self._streams.clear()
+        for channel in self._channels.values():
+            channel.close()
+        self._channels.clear()
         if self._manager and self._manager.has_kernel:
             await self._manager.shutdown_kernel(now=True)
         for path in self.folder.glob(f"k{self.id[:4]}*"):

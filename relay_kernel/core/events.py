@@ -92,8 +92,8 @@ class KernelDied:
 
 
 @dataclass(frozen=True)
-class SnapshotSafe:
-    """The state after a cell is whole and durable on the server."""
+class SnapshotArrived:
+    """The state after a cell is whole on the server. It may not be durable yet."""
 
     epoch: int
     cell: int
@@ -155,7 +155,7 @@ Event = (
     | KernelStarted
     | KernelFailed
     | KernelDied
-    | SnapshotSafe
+    | SnapshotArrived
     | SnapshotFailed
     | SnapshotApplied
     | ApplyFailed

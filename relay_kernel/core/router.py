@@ -103,15 +103,15 @@ class Router:
     epoch: int = 1
     head: int = 0
     """The last finished cell: the next cell starts from its state."""
-    safe: int = 0
-    """The last cell whose state is durable on the server."""
+    kept: int = 0
+    """The last cell whose state is whole on the server: what a loss cannot take."""
     forced: str | None = None
 
     def __post_init__(self) -> None:
         self.targets = {name: Target(name) for name in self.names}
         self.queue: deque[Cell] = deque()
         self.running: Cell | None = None
-        self.unsafe: list[Cell] = []
+        self.unkept: list[Cell] = []
         self._notices: list[str] = []
         self._told: set[str] = set()
         self._unsafe_reason = ""
@@ -127,7 +127,7 @@ class Router:
             ev.KernelStarted: self._kernel_started,
             ev.KernelFailed: self._kernel_failed,
             ev.KernelDied: self._kernel_died,
-            ev.SnapshotSafe: self._snapshot_safe,
+            ev.SnapshotArrived: self._snapshot_arrived,
             ev.SnapshotFailed: self._snapshot_failed,
             ev.SnapshotApplied: self._snapshot_applied,
             ev.ApplyFailed: self._apply_failed,
@@ -176,7 +176,7 @@ class Router:
         self.running = None
         self.head = self.targets[self.primary].applied = cell.number
         broken = cell.run is Run.SILENT and cell.ok and not event.ok
-        self.unsafe.append(replace(cell, ok=event.ok))
+        self.unkept.append(replace(cell, ok=event.ok))
         if broken:
             return self._give_up_repeating(cell)
         if not event.ok and cell.stops and cell.run is not Run.SILENT:
@@ -284,13 +284,13 @@ class Router:
 
     # ------------------------------------------------------------------ state
 
-    def _snapshot_safe(self, event: ev.SnapshotSafe, now: float) -> list[Effect]:
-        if not any((c.number, c.epoch) == (event.cell, event.epoch) for c in self.unsafe):
+    def _snapshot_arrived(self, event: ev.SnapshotArrived, now: float) -> list[Effect]:
+        if not any((c.number, c.epoch) == (event.cell, event.epoch) for c in self.unkept):
             return []
         # A snapshot holds everything up to its cell, so the cells before it are safe with it.
-        while self.unsafe and self.unsafe[0].number <= event.cell:
-            self.unsafe.pop(0)
-        self.safe = event.cell
+        while self.unkept and self.unkept[0].number <= event.cell:
+            self.unkept.pop(0)
+        self.kept = event.cell
         return []
 
     def _snapshot_failed(self, event: ev.SnapshotFailed, now: float) -> list[Effect]:
@@ -322,7 +322,7 @@ class Router:
             if not target.kernel or target.phase is Phase.QUIET or (is_primary and self.running):
                 continue
             # The primary lacks its own head only where its kernel is new; the head is safe then.
-            wanted = self.head if is_primary else self.safe
+            wanted = self.head if is_primary else self.kept
             if target.filling is None and target.applied != wanted:
                 target.filling = wanted
                 effects.append(Fill(target.name, wanted))
@@ -412,7 +412,7 @@ class Router:
         if self._holds_head(target):
             return _Go(name, f"asked for by {how}")
         if target.kernel and target.phase in {Phase.FILLING, Phase.READY}:
-            if self._unsafe_reason and self.safe != self.head:
+            if self._unsafe_reason and self.kept != self.head:
                 return _Refuse(f"the variables cannot be brought to {name}: {self._unsafe_reason}")
             return _Wait(None)
         until = cell.submitted + self.policy.wait_at_submit
@@ -460,22 +460,22 @@ class Router:
         effects: list[Effect] = [Discard(name)] if discard else []
         if name != self.primary:
             return effects
-        unsafe, running = self.unsafe, self.running
-        self.unsafe, self.running = [], None
-        self.head = self.safe
+        unkept, running = self.unkept, self.running
+        self.unkept, self.running = [], None
+        self.head = self.kept
         self.primary = LOCAL
         self.epoch += 1
         if stopped:
-            return [*effects, *self._stop_lost(name, reason, unsafe, running, "KeyboardInterrupt")]
+            return [*effects, *self._stop_lost(name, reason, unkept, running, "KeyboardInterrupt")]
         if self.policy.on_loss == "rerun" and name != LOCAL:
-            return [*effects, *self._rerun_lost(name, reason, unsafe, running)]
-        return [*effects, *self._stop_lost(name, reason, unsafe, running, "RelayTargetLost")]
+            return [*effects, *self._rerun_lost(name, reason, unkept, running)]
+        return [*effects, *self._stop_lost(name, reason, unkept, running, "RelayTargetLost")]
 
     def _rerun_lost(
-        self, name: str, reason: str, unsafe: list[Cell], running: Cell | None
+        self, name: str, reason: str, unkept: list[Cell], running: Cell | None
     ) -> list[Effect]:
-        again = [replace(cell, run=Run.SILENT) for cell in unsafe]
-        numbers = _cells(unsafe)
+        again = [replace(cell, run=Run.SILENT) for cell in unkept]
+        numbers = _cells(unkept)
         text = f"{name} was lost ({reason})."
         if numbers:
             text += f" {numbers} had finished but were not safe: run again."
@@ -494,10 +494,10 @@ class Router:
         return []
 
     def _stop_lost(
-        self, name: str, reason: str, unsafe: list[Cell], running: Cell | None, error: str
+        self, name: str, reason: str, unkept: list[Cell], running: Cell | None, error: str
     ) -> list[Effect]:
-        state = f"variables are as after cell {self.safe}" if self.safe else "no variables are kept"
-        numbers = _cells(unsafe)
+        state = f"variables are as after cell {self.kept}" if self.kept else "no variables are kept"
+        numbers = _cells(unkept)
         text = f"{name} was lost ({reason}); {state}."
         if numbers:
             text += f" What {numbers} did is lost."

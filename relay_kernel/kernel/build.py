@@ -64,7 +64,7 @@ def build(
     }
     links[LOCAL] = LocalTarget(callbacks, store, folder)
     state = StateMover(store, links, callbacks.event)
-    status = StatusFile(places.kernels / f"{setup.notebook}.json", setup, router, links)
+    status = StatusFile(places.kernels / f"{setup.notebook}.json", setup, router, links, state)
     relay = Relay(setup, router, front, links, state, status, on_end)
     if complaint:
         relay.emit(ev.TargetRefused(LOCAL, complaint))

@@ -39,7 +39,7 @@ class Cell:
 class Cells:
     """All cells by number and by message id.
 
-    The requests of cells that are safe are of no more use; only who ran them is remembered, so that
+    The requests of cells whose state is kept are of no more use; only who ran them is remembered, so that
     stale output of a lost target can be told from the output of threads that a cell left behind.
     """
 
@@ -63,14 +63,14 @@ class Cells:
         """The cell whose request has this message id."""
         return self._by_id.get(message_id)
 
-    def forget(self, safe: int) -> None:
-        """The cells up to ``safe`` will never run again: drop what they showed."""
-        for number in range(self._forgotten + 1, safe + 1):
+    def forget(self, kept: int) -> None:
+        """The cells up to ``kept`` will never run again: drop what they showed."""
+        for number in range(self._forgotten + 1, kept + 1):
             cell = self._by_number[number]
             if cell.replied:
                 cell.shown = Shown()
                 cell.request.body[3:] = [b"{}"]
-        self._forgotten = max(self._forgotten, safe)
+        self._forgotten = max(self._forgotten, kept)
 
     def unfinished(self) -> Iterator[Cell]:
         """The cells that still lack their reply or their idle."""

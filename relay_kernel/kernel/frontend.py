@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from zmq.eventloop.zmqstream import ZMQStream
-
+from relay_kernel.link.zmq_channel import ZmqChannel
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.kernel_frames import KernelFrames, join, split
 
@@ -36,10 +35,10 @@ class FrontEnd:
     ) -> None:
         self._session = session
         self._on_message = on_message
-        self._streams = {channel: ZMQStream(socket) for channel, socket in sockets.items()}
-        for channel, stream in self._streams.items():
-            receive = self._welcome if channel == "iopub" else self._receiver(channel)
-            stream.on_recv(receive)
+        self._channels = {
+            name: ZmqChannel(socket, self._welcome if name == "iopub" else self._receiver(name))
+            for name, socket in sockets.items()
+        }
 
     def _receiver(self, channel: str) -> Callable[[list[bytes]], None]:
         def receive(frames: list[bytes]) -> None:
@@ -61,22 +60,30 @@ class FrontEnd:
         if event[:1] == b"\x01":
             topic = event[1:]
             content = {"subscription": topic.decode(errors="replace")}
-            self._session.send(
-                self._streams["iopub"], "iopub_welcome", content, ident=topic or None
-            )
+            self._make("iopub", "iopub_welcome", content, {}, [topic] if topic else [])
 
     # ------------------------------------------------------------------ out
 
     def send(self, message: KernelFrames) -> None:
         """Pass on a message of a kernel, signed with the key that front ends know."""
-        self._streams[message.channel].send_multipart(
-            join(message, self._session.sign(message.body[:4]))
-        )
+        self._channels[message.channel].send(join(message, self._session.sign(message.body[:4])))
+
+    def _make(
+        self,
+        channel: str,
+        msg_type: str,
+        content: dict[str, Any],
+        parent: dict[str, Any],
+        ids: list[bytes],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        message = self._session.msg(msg_type, content, parent, metadata=metadata)
+        self._channels[channel].send(self._session.serialize(message, ident=ids))
 
     def publish(self, msg_type: str, content: dict[str, Any], parent: dict[str, Any]) -> None:
         """Publish a message of R's own on IOPub; ``parent`` is a header, or empty."""
         topic = f"kernel.relay.{msg_type}".encode()
-        self._session.send(self._streams["iopub"], msg_type, content, parent, ident=topic)
+        self._make("iopub", msg_type, content, parent, [topic])
 
     def status(self, state: str, parent: dict[str, Any]) -> None:
         """Publish ``busy``, ``idle`` or ``starting``."""
@@ -89,14 +96,8 @@ class FrontEnd:
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Answer a request in R's own name, on the channel it came on."""
-        self._session.send(
-            self._streams[request.channel],
-            request.type.replace("_request", "_reply"),
-            content,
-            request.header,
-            ident=request.ids,
-            metadata=metadata,
-        )
+        kind = request.type.replace("_request", "_reply")
+        self._make(request.channel, kind, content, request.header, request.ids, metadata)
 
     def answer(self, request: KernelFrames, content: dict[str, Any]) -> None:
         """Answer a request in R's own name, between a busy and an idle."""
@@ -106,6 +107,5 @@ class FrontEnd:
 
     def close(self) -> None:
         """Write out what is queued, and close the sockets."""
-        for stream in self._streams.values():
-            stream.flush()
-            stream.close(linger=500)
+        for channel in self._channels.values():
+            channel.close(linger=500)

@@ -38,6 +38,10 @@ class RelayKernel(Kernel):
     def start(self) -> None:
         """Take over the sockets, and start the agent of ``local``."""
         self.io_loop = IOLoop.current()
+        self.io_loop.add_callback(self._begin)
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
         app = self.parent
         sockets = {
             "shell": app.shell_socket,
@@ -46,10 +50,6 @@ class RelayKernel(Kernel):
             "iopub": app.iopub_socket,
         }
         self.front = FrontEnd(self.session, sockets, lambda message: self.relay.request(message))
-        self.io_loop.add_callback(self._begin)
-
-    def _begin(self) -> None:
-        loop = asyncio.get_running_loop()
         setup = Setup(self.notebook, self.spec)
         self.relay, tasks = build(setup, self.front, self._end)
         self._tasks = [asyncio.ensure_future(task) for task in tasks]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL, Phase
@@ -76,10 +76,14 @@ def _status(notebook: Notebook) -> str:
         rows.append(f"{name:<10} {target.phase.value:<8} {extra}")
     choice = f"forced to {router.forced}" if router.forced else "auto"
     rows.append(
-        f"safe up to cell {router.safe} of {router.head}; epoch {router.epoch}; "
+        f"{_safe(notebook)}; epoch {router.epoch}; "
         f"target: {choice}; on_loss: {router.policy.on_loss}"
     )
     return "\n".join(rows)
+
+
+def _safe(notebook: Notebook) -> str:
+    return f"safe up to cell {notebook.state.safe_cell} of {notebook.router.head}"
 
 
 def _standby(notebook: Notebook, name: str) -> str:
@@ -90,11 +94,9 @@ def _standby(notebook: Notebook, name: str) -> str:
 
 
 def _variables(notebook: Notebook) -> str:
-    manifest: dict[str, Any] = notebook.state.safe or {}
-    router = notebook.router
-    behind: dict[str, dict[str, str]] = manifest.get("left_behind", {})
-    names = [name for name in manifest.get("names", ()) if name not in behind]
-    rows = [f"safe after cell {router.safe}: {', '.join(names) if names else 'no variables'}"]
+    names, behind = notebook.state.variables()
+    names = [name for name in names if name not in behind]
+    rows = [f"{_safe(notebook)}: {', '.join(names) if names else 'no variables'}"]
     for name, why in sorted(behind.items()):
         rows.append(f"{name} ({why['type']}) stays where it is: {why['reason']}")
     for target, problems in notebook.state.problems.items():

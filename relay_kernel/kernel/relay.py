@@ -127,7 +127,7 @@ class Relay:
         for effect in effects:
             log.debug("effect %s", effect)
             self._effects[type(effect)](effect)
-        self.cells.forget(self.router.safe)
+        self.cells.forget(self.router.kept)
         self._arm()
         self._status.changed()
 
@@ -360,7 +360,7 @@ class Relay:
 
     def _on_captured(self, target: str, message: Message) -> None:
         if message.head["epoch"] == self.router.epoch and target == self.router.primary:
-            self.state.captured(target, message.head)
+            self.state.captured(target, message)
 
     def _on_frames(self, target: str, message: Message) -> None:
         frames = unpack(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Coming:
-    """A snapshot whose chunks are not all here yet."""
+class Snapshot:
+    """The state after a cell, on its way to the server or there."""
 
     source: str
     epoch: int
     cell: int
-    manifest: dict[str, Any]
+    keys: list[str]
+    manifest: bytes
     missing: set[str]
 
 
@@ -45,13 +47,15 @@ class StateMover:
         self, store: Store, links: dict[str, TargetLink], emit: Callable[[ev.Event], None]
     ) -> None:
         self.store = store
-        self.safe: dict[str, Any] | None = None
-        """The manifest of the last safe snapshot."""
         self.problems: dict[str, dict[str, str]] = {}
         """By target: what of the last snapshot its kernel could not take, and why."""
+        self.safe_cell = 0
+        """The last cell whose snapshot is durable here."""
         self._links = links
         self._emit = emit
-        self._coming: _Coming | None = None
+        self._newest: Snapshot | None = None
+        self._coming: Snapshot | None = None
+        self._whole: Snapshot | None = None
         self._saving: asyncio.Task[None] | None = None
         self._wanted = {name: Wanted(store) for name in links}
         for name, wanted in self._wanted.items():
@@ -59,16 +63,19 @@ class StateMover:
 
     # ------------------------------------------------------------------ to the server
 
-    def captured(self, target: str, head: dict[str, Any]) -> None:
+    def captured(self, target: str, message: Message) -> None:
         """The kernel at ``target`` was captured after a cell."""
-        manifest = head["manifest"]
-        missing = self.store.missing(manifest["chunks"])
-        self._coming = _Coming(target, head["epoch"], head["cell"], manifest, set(missing))
+        head = message.head
+        keys = head["chunks"]
+        missing = self.store.missing(keys)
+        manifest = bytes(message.parts[0])
+        snapshot = Snapshot(target, head["epoch"], head["cell"], keys, manifest, set(missing))
+        self._coming = self._newest = snapshot
         self._keep()
         if missing:
             self._links[target].send(Message("want", {"keys": missing}))
         else:
-            self._save()
+            self._arrived()
 
     def chunk(self, target: str, message: Message) -> None:
         """A chunk came from ``target``."""
@@ -85,39 +92,51 @@ class StateMover:
             return
         coming.missing.discard(key)
         if not coming.missing:
-            self._save()
+            self._arrived()
 
-    def _save(self) -> None:
+    def _arrived(self) -> None:
+        """A snapshot is whole here: standbys may have it at once, the disk when it can."""
+        snapshot, self._coming = self._coming, None
+        assert snapshot is not None
+        self._whole = snapshot
+        self._keep()
         if self._saving is None:
-            self._saving = asyncio.ensure_future(self._save_newest())
+            self._saving = asyncio.ensure_future(self._save())
+        self._emit(ev.SnapshotArrived(snapshot.epoch, snapshot.cell))
 
-    async def _save_newest(self) -> None:
+    async def _save(self) -> None:
         """Make the newest whole snapshot durable, and again while newer ones have come."""
-        while (coming := self._coming) and not coming.missing:
-            self._coming = None
+        saved = None
+        while saved is not self._whole:
+            saved = self._whole
+            assert saved is not None
             try:
-                await asyncio.to_thread(self.store.save, coming.manifest)
+                await asyncio.to_thread(self.store.save, saved.manifest, saved.keys)
             except OSError as error:
                 reason = f"the server's disk refused: {error}"
-                self._emit(ev.SnapshotFailed(coming.epoch, coming.cell, reason))
+                self._emit(ev.SnapshotFailed(saved.epoch, saved.cell, reason))
                 continue
-            self.safe = coming.manifest
-            self._keep()
-            self._emit(ev.SnapshotSafe(coming.epoch, coming.cell))
+            self.safe_cell = saved.cell
         self._saving = None
 
     def _keep(self) -> None:
-        manifests = [self.safe, self._coming.manifest if self._coming else None]
-        self.store.keep("mover", [key for m in manifests if m for key in m["chunks"]])
+        snapshots = [snapshot for snapshot in (self._whole, self._coming) if snapshot]
+        self.store.keep("mover", [key for snapshot in snapshots for key in snapshot.keys])
+
+    def variables(self) -> tuple[list[str], dict[str, dict[str, str]]]:
+        """The names in the newest snapshot, and those left behind with type and reason."""
+        if self._newest is None:
+            return [], {}
+        manifest = json.loads(self._newest.manifest)
+        return manifest["names"], manifest["left_behind"]
 
     # ------------------------------------------------------------------ to the standbys
 
     def fill(self, target: str, cell: int) -> None:
-        """Bring the last safe snapshot, which is that after ``cell``, to a target."""
-        if self.safe is None:
-            self._emit(ev.ApplyFailed(target, cell, "there is no safe snapshot"))
-            return
-        self._links[target].send(Message("apply", {"cell": cell, "manifest": self.safe}))
+        """Bring the newest whole snapshot, which is that after ``cell``, to a target."""
+        assert self._whole is not None
+        head = {"cell": cell, "chunks": self._whole.keys}
+        self._links[target].send(Message("apply", head, (self._whole.manifest,)))
 
     def wanted(self, target: str, keys: list[str]) -> None:
         """``target`` asks for chunks."""
@@ -139,3 +158,4 @@ class StateMover:
         self.problems.pop(target, None)
         if self._coming and self._coming.source == target:
             self._coming = None
+        self._newest = self._whole

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from relay_kernel.core.router import Router
     from relay_kernel.kernel.relay import Setup
+    from relay_kernel.kernel.state import StateMover
     from relay_kernel.kernel.targets import TargetLink
 
 #: Seconds in which changes are gathered before the file is written.
@@ -23,12 +24,18 @@ class StatusFile:
     """``{"pid", "kernel": {…}, "targets": {…}}``; replaced as a whole, removed at the end."""
 
     def __init__(
-        self, path: Path, setup: Setup, router: Router, links: dict[str, TargetLink]
+        self,
+        path: Path,
+        setup: Setup,
+        router: Router,
+        links: dict[str, TargetLink],
+        state: StateMover,
     ) -> None:
         self._path = path
         self._setup = setup
         self._router = router
         self._links = links
+        self._state = state
         self._timer: asyncio.TimerHandle | None = None
 
     def changed(self) -> None:
@@ -55,7 +62,7 @@ class StatusFile:
             "primary": router.primary,
             "epoch": router.epoch,
             "cell": router.head,
-            "safe_cell": router.safe,
+            "safe_cell": self._state.safe_cell,
             "standby": standby,
         }
         targets = {name: self._target(name) for name in router.names}

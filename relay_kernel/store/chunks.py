@@ -7,11 +7,10 @@ crosses a process boundary once, as a file.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relay_kernel.core.errors import RelayError
 
@@ -88,22 +87,22 @@ class Store:
         draft.chmod(0o600)
         draft.rename(path)
 
-    def save(self, manifest: dict[str, Any]) -> None:
+    def save(self, manifest: bytes, keys: Iterable[str]) -> None:
         """Make a manifest and all its chunks durable. When this returns, the state is safe.
 
         Slow (it waits for the disk): call it in a thread.
 
         Raises:
-            OSError: the disk refused.
+            OSError: the disk refused, or a chunk is not here.
         """
-        fresh = [key for key in manifest["chunks"] if key not in self._durable]
+        fresh = [key for key in keys if key not in self._durable]
         for key in fresh:
             _sync(self._path(key))
         for folder in {self._path(key).parent for key in fresh}:
             _sync(folder)
         draft = self.root / ".manifest.json"
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(manifest, file, separators=(",", ":"))
+        with draft.open("wb") as file:
+            file.write(manifest)
             file.flush()
             os.fsync(file.fileno())
         draft.rename(self.root / "manifest.json")

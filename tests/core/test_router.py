@@ -150,8 +150,8 @@ class TestLoss:
         running = world.router.running
         assert world.feed(ev.CellFinished(PC, stale, 2, True)) == []
         assert world.router.running is running
-        assert world.feed(ev.SnapshotSafe(stale, 2)) == []
-        assert world.router.safe == 1
+        assert world.feed(ev.SnapshotArrived(stale, 2)) == []
+        assert world.router.kept == 1
 
     def test_the_pc_returns_is_filled_and_runs_the_next_cell(self, world: World) -> None:
         world.submit(2)

@@ -64,9 +64,9 @@ class World:
         return self.feed(ev.CellFinished(primary, running.epoch, running.number, ok))
 
     def secure(self) -> list[ef.Effect]:
-        """The state after the last finished cell becomes safe."""
-        last = self.router.unsafe[-1]
-        return self.feed(ev.SnapshotSafe(last.epoch, last.number))
+        """The state after the last finished cell reaches the server."""
+        last = self.router.unkept[-1]
+        return self.feed(ev.SnapshotArrived(last.epoch, last.number))
 
     def run(self, cell: int) -> str:
         """Run a cell to its end, state and all; returns where it ran."""

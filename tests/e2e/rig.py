@@ -140,20 +140,35 @@ class Notebook:
         await self.manager.start_kernel()
         self.client = self.manager.client()
         self.client.start_channels()
+        await self._get_ready()
+        return self
+
+    async def _get_ready(self) -> None:
         await self.client.wait_for_ready(timeout=SOON)
         self._tasks = [
             asyncio.ensure_future(self._read(self.client.iopub_channel, self._on_iopub)),
             asyncio.ensure_future(self._read(self.client.shell_channel, self._on_shell)),
             asyncio.ensure_future(self._read(self.client.stdin_channel, self._on_stdin)),
         ]
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def restart(self) -> None:
+        """As the button in Jupyter does."""
+        await self.stop_reading()
+        await self.manager.restart_kernel()
+        await self._get_ready()
+
+    async def stop_reading(self) -> None:
+        """From now on the caller reads the channels."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop_reading()
         self.client.stop_channels()
-        await self.manager.shutdown_kernel()
+        if self.manager.has_kernel:
+            await self.manager.shutdown_kernel()
 
     async def _read(self, channel: Any, handle: Callable[[dict[str, Any]], None]) -> None:
         while True:

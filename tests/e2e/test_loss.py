@@ -168,5 +168,3 @@ class TestStop:
         assert "pc was lost" in lost.error
         assert behind.status == "aborted"
         assert (await notebook.run("total")).value == "4"
-
-

@@ -1,0 +1,174 @@
+"""Makes the state of this kernel that of a snapshot: all in one step, or not at all.
+
+Everything is unpacked aside first. Only what unpacking itself needs (classes, folder, search
+path) is put in place before, and is put back if the whole does not come to an end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import signal
+import threading
+
+from . import capture
+from .loader import Loader
+from .pickling import Pickler
+from .reasons import why_not_loaded
+from .records import Record
+from .scan import Scan
+from .tombstone import LeftBehind
+
+
+class Refused(Exception):
+    """The snapshot is not one that this kernel can take; the text says why."""
+
+
+def apply(state, manifest):
+    """Make the state of the kernel that of ``manifest``.
+
+    Components that this kernel holds unchanged keep their live objects.
+
+    Returns:
+        Name -> reason, for what could not be taken over; a tombstone stands for each.
+
+    Raises:
+        Refused: another format or another Python.
+        KeyboardInterrupt: the user interrupted; nothing is changed.
+    """
+    _check(manifest)
+    problems = {}
+    with capture.look(state) as scan:
+        held = {record.wire["id"]: record for record in scan.unchanged() if not record.failed}
+        loader = Loader(state, manifest, held)
+        history = _stage(state, manifest["context"], loader, problems)
+        with _uninterrupted():
+            _commit(state, manifest, loader, scan, history)
+            state.context.put_late(manifest["context"], problems)
+    with contextlib.closing(Scan(state, Pickler(state))) as scan, _uninterrupted():
+        state.settle(_records(scan, loader, held), scan)
+    state.fresh.clear()
+    problems.update(loader.problems)
+    return problems
+
+
+def _stage(state, context, loader, problems):
+    """Unpack everything aside; return what ``History.stage`` read, or None."""
+    undo = []
+    try:
+        state.context.put_early(context, undo, problems)
+        loader.load_all()
+        return _stage_history(state, context, problems)
+    except BaseException:
+        with _uninterrupted():
+            loader.take_back()
+            for put_back in reversed(undo):
+                put_back()
+            state.fresh.clear()
+        raise
+
+
+def _check(manifest):
+    if manifest.get("format") != capture.FORMAT:
+        raise Refused(
+            f"the snapshot has format {manifest.get('format')} and this kernel reads "
+            f"{capture.FORMAT}: install the same version of relay-kernel on both machines"
+        )
+    if manifest["python"] != capture.python():
+        raise Refused(
+            f"the snapshot is of Python {manifest['python']} and this kernel runs "
+            f"{capture.python()}: code cannot move between them, so both need the same one"
+        )
+
+
+def _stage_history(state, context, problems):
+    try:
+        return state.history.stage(context["history"])
+    except Exception as error:
+        problems["In"] = why_not_loaded(error)
+        return None
+
+
+@contextlib.contextmanager
+def _uninterrupted():
+    """Put off Ctrl-C: what is inside is short and must not stop half way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _commit(state, manifest, loader, scan, history):
+    values = {}
+    for number, wire in enumerate(loader.components):
+        roots = [(kind, key) for kind, key in wire["roots"]]
+        if number in loader.kept:
+            found = [scan.values.get(root) for root in roots]
+        else:
+            found = loader.values[number]
+        for at, root in enumerate(roots):
+            if root[0] not in "cm":
+                values[root] = found[at]
+    state.names.put(values)
+    for name, attributes in loader.modules.items():
+        state.modules.put(name, attributes)
+    if history is not None:
+        state.history.commit(history)
+    state.shell.execution_count = manifest["execution_count"]
+    _put_sources(state, manifest["sources"])
+
+
+def _put_sources(state, sources):
+    """Let ``inspect`` and tracebacks find the cells that functions came from."""
+    numbers = getattr(state.shell.compile, "_filename_map", None)
+    for name, (blob, number) in sources.items():
+        if name not in linecache.cache:
+            try:
+                text = state.store.read(blob).decode("utf-8", "surrogatepass")
+            except Exception:
+                continue
+            entry = (len(text), None, text.splitlines(keepends=True), name)
+            linecache.cache[name] = entry
+            if hasattr(linecache, "_ipython_cache"):
+                linecache._ipython_cache[name] = entry
+        if numbers is not None and number is not None:
+            numbers.setdefault(name, number)
+        state.sources[name] = [blob, number]
+
+
+def _records(scan, loader, held):
+    """Return records of what is here now, with the digests that it has in this kernel."""
+    records = []
+    for number, wire in enumerate(loader.components):
+        if number in loader.kept:
+            records.append(held[wire["id"]])
+        else:
+            records.append(_record(scan, wire, number in loader.failed))
+    return records
+
+
+def _record(scan, wire, failed):
+    state = scan.state
+    roots = [(kind, key) for kind, key in wire["roots"]]
+    for tid, packed in wire.get("skeletons", {}).items():
+        state.skeletons[tid] = {"wire": packed, "classes": set(packed["classes"])}
+    try:
+        dump = scan.pack(roots)
+    except Exception:
+        # It changed while it was unpacked, or is gone; the next capture finds out.
+        return Record(wire, None)
+    classes = set(dump.classes)
+    for packed in wire.get("skeletons", {}).values():
+        classes.update(packed["classes"])
+    record = Record(wire, dump.marks, classes, wire.get("files", ()))
+    record.failed = failed
+    if len(roots) == 1:
+        value = scan.value(roots[0])
+        record.watch(value)
+        if type(value) is LeftBehind:
+            record.left = capture.facts_of(value)
+    return record

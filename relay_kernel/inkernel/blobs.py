@@ -1,0 +1,188 @@
+"""Bytes of a snapshot on disk: content-addressed chunks, and the blobs that name them.
+
+Rule 1: a chunk's name is the hash of its content, so a chunk is written once and never changed.
+Rule 2: nothing here is flushed to the platter; the process that owns the store does that.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+try:
+    from xxhash import xxh3_128_digest
+except ImportError:  # the user's environment decides; a slower digest is as right
+    xxh3_128_digest = None
+
+#: Bytes. Large enough that a GiB needs 1,024 names, small enough that one changed number is cheap.
+CHUNK = 1 << 20
+#: Bytes. Shorter blobs travel inside the manifest: a file each would cost more than they hold.
+INLINE = 2048
+#: Chunks from which on it pays to digest them in threads.
+_MANY = 16
+
+
+class ChunkError(Exception):
+    """A chunk is missing or is not what its name says."""
+
+
+def chunk_key(view):
+    """Return the name of a chunk: hex of blake2b with 20 bytes."""
+    return hashlib.blake2b(view, digest_size=20).hexdigest()
+
+
+def mark(view):
+    """Return a digest that tells whether memory changed since last time in this kernel.
+
+    It never leaves the kernel, so it may be a faster one than the chunk key.
+    """
+    if xxh3_128_digest is not None:
+        return xxh3_128_digest(view)
+    return hashlib.blake2b(view, digest_size=20).digest()
+
+
+def flat(buffer):
+    """Return ``buffer`` as a one-dimensional view of bytes, without a copy."""
+    view = memoryview(buffer)
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
+
+
+def marks(data):
+    """Return the size of flat bytes and a digest of each chunk (or the content itself if short)."""
+    size = len(data)
+    if size <= INLINE:
+        return (size, bytes(data))
+    if size <= CHUNK:
+        return (size, mark(data))
+    view = memoryview(data)
+    parts = [view[at : at + CHUNK] for at in range(0, size, CHUNK)]
+    if len(parts) < _MANY:
+        return (size, *map(mark, parts))
+    # Hashing lets other threads run meanwhile.
+    with ThreadPoolExecutor(_threads()) as pool:
+        return (size, *pool.map(mark, parts))
+
+
+def marks_from(blob):
+    """Return the marks of memory that was read from ``blob``, or None if they cannot be told."""
+    if xxh3_128_digest is not None or "inline" in blob:
+        return None
+    return (blob["size"], *map(bytes.fromhex, blob["chunks"]))
+
+
+def _threads():
+    return max(1, min(8, (os.cpu_count() or 1)))
+
+
+def sizes(blob):
+    """Yield (key, bytes) of each chunk that ``blob`` needs."""
+    keys = blob.get("chunks", ())
+    left = blob.get("size", 0)
+    for key in keys:
+        yield key, min(CHUNK, left)
+        left -= CHUNK
+
+
+class ChunkStore:
+    """A folder of chunks, ``<root>/chunks/<first two letters>/<key>``."""
+
+    def __init__(self, root):
+        self.root = os.path.join(root, "chunks")
+        self._serial = itertools.count()
+        os.makedirs(self.root, mode=0o700, exist_ok=True)
+
+    def path(self, key):
+        """Return where the chunk ``key`` is or would be."""
+        return os.path.join(self.root, key[:2], key)
+
+    def put(self, view, key=None):
+        """Write a chunk unless it is there, and return its key."""
+        key = key or chunk_key(view)
+        path = self.path(key)
+        if not os.path.exists(path):
+            self._write(path, view)
+        return key
+
+    def _write(self, path, view):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        unseen = f"{path}.{os.getpid()}.{next(self._serial)}.part"
+        handle = os.open(unseen, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(view)
+            os.rename(unseen, path)
+        except BaseException:
+            os.unlink(unseen)
+            raise
+
+    def keep(self, view, digests, known):
+        """Return a blob for ``view``, writing only the chunks that no blob before it had.
+
+        Args:
+            view: flat bytes.
+            digests: ``marks(view)``.
+            known: mark -> key of chunks that are in the store already.
+        """
+        size = len(view)
+        if size <= INLINE:
+            return {"inline": base64.b64encode(view).decode("ascii")}
+        keys = []
+        for number, digest in enumerate(digests[1:]):
+            key = known.get(digest)
+            if key is None:
+                at = number * CHUNK
+                name = digest.hex() if xxh3_128_digest is None else None
+                key = self.put(view[at : at + CHUNK], name)
+            keys.append(key)
+        return {"size": size, "chunks": keys}
+
+    def read(self, blob):
+        """Return the bytes of ``blob`` in a new bytearray.
+
+        Raises:
+            ChunkError: a chunk is missing or damaged.
+        """
+        if "inline" in blob:
+            return bytearray(base64.b64decode(blob["inline"]))
+        data = bytearray(blob["size"])
+        self.read_into(blob, memoryview(data))
+        return data
+
+    def read_into(self, blob, target):
+        """Fill ``target``, flat writable memory of the blob's size, and check every chunk.
+
+        Raises:
+            ChunkError: a chunk is missing or damaged; ``target`` is then partly filled.
+        """
+        if "inline" in blob:
+            target[:] = base64.b64decode(blob["inline"])
+            return
+        if len(target) != blob["size"]:
+            raise ChunkError(f"a blob of {blob['size']} bytes was expected to have {len(target)}")
+        at = 0
+        for key, size in sizes(blob):
+            self._fill(key, target[at : at + size])
+            at += size
+
+    def _fill(self, key, part):
+        try:
+            with open(self.path(key), "rb", buffering=0) as file:
+                count = _read_fully(file, part)
+                whole = count == len(part) and not file.read(1)
+        except OSError as error:
+            raise ChunkError(f"chunk {key} cannot be read: {error.strerror}") from error
+        if not whole or chunk_key(part) != key:
+            raise ChunkError(f"chunk {key} is damaged")
+
+
+def _read_fully(file, part):
+    count = 0
+    while count < len(part):
+        got = file.readinto(part[count:])
+        if not got:
+            break
+        count += got
+    return count

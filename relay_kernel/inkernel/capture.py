@@ -1,0 +1,189 @@
+"""Takes a snapshot of the kernel: a manifest, and the chunks that were not in the store yet."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import os
+import sys
+
+from . import blobs, reasons
+from .names import name_of
+from .pickling import Pickler
+from .records import Record, pack_wire, seal
+from .scan import Scan
+from .tombstone import LeftBehind, facts
+
+FORMAT = 1
+
+
+@contextlib.contextmanager
+def look(state):
+    """Scan the kernel.
+
+    Yields:
+        The scan, done.
+    """
+    with contextlib.closing(Scan(state, Pickler(state))) as scan:
+        scan.run()
+        yield scan
+
+
+def capture(state, cell):
+    """Take a snapshot.
+
+    Args:
+        state: the kernel.
+        cell: number of the cell after which this is.
+
+    Returns:
+        The manifest, a dict for JSON.
+
+    Raises:
+        OSError: the store cannot be written to.
+        KeyboardInterrupt: the user interrupted code that runs while a value is packed.
+    """
+    with look(state) as scan:
+        records = [piece.record or _keep(state, scan, piece) for piece in scan.pieces]
+        state.settle(scan.same + records, scan)
+    return manifest(state, cell)
+
+
+def manifest(state, cell):
+    """Return the manifest of the records as they are."""
+    context = state.context.capture()
+    context["history"] = state.history.capture()
+    if state.parts is None:
+        state.parts = _parts(state)
+    chunks = dict(state.parts["chunks"])
+    for blob in _blobs(context):
+        chunks.update(blobs.sizes(blob))
+    return {
+        "format": FORMAT,
+        "cell": cell,
+        "python": python(),
+        "kernel_id": state.kernel_id,
+        "place": state.place,
+        **state.parts,
+        "chunks": chunks,
+        "context": context,
+        "execution_count": state.shell.execution_count,
+    }
+
+
+def _parts(state):
+    """Return what a manifest says of the components."""
+    sources = _sources(state)
+    chunks = {}
+    for record in state.records:
+        if record.chunks:
+            chunks.update(record.chunks)
+    for blob, _ in sources.values():
+        chunks.update(blobs.sizes(blob))
+    return {
+        "chunks": chunks,
+        "names": [key for record in state.records for kind, key in record.roots if kind == "n"],
+        "components": [record.wire for record in state.records],
+        "sources": sources,
+        "left_behind": _left_behind(state),
+    }
+
+
+def python():
+    """Return the Python minor version: code cannot move between two of them."""
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _blobs(value):
+    """Yield every blob inside of a JSON value."""
+    if isinstance(value, dict):
+        if "chunks" in value and "size" in value:
+            yield value
+            return
+        value = value.values()
+    elif not isinstance(value, list):
+        return
+    for part in value:
+        if isinstance(part, (dict, list)):
+            yield from _blobs(part)
+
+
+def _keep(state, scan, piece):
+    """Return a record of a piece that is new or changed, with its content in the store."""
+    if piece.error is not None:
+        return _leave(state, scan, piece)
+    known = {}
+    for root in piece.roots:
+        if root in state.record_of:
+            known.update(state.record_of[root].known())
+    wire = {"roots": [list(root) for root in piece.roots]}
+    wire.update(pack_wire(piece.dump, state.store, known))
+    files = sorted(name for name in piece.dump.files if _is_cell(name))
+    if files:
+        wire["files"] = files
+    skeletons = {key: _skeleton(state, key) for kind, key in piece.roots if kind == "c"}
+    if skeletons:
+        wire["skeletons"] = skeletons
+    record = Record(seal(wire), piece.dump.marks, piece.classes, files)
+    if len(piece.roots) == 1:
+        value = scan.value(piece.roots[0])
+        record.watch(value)
+        if type(value) is LeftBehind:
+            record.left = facts_of(value)
+    return record
+
+
+def _leave(state, scan, piece):
+    """Return a record of a tombstone for a value that cannot be packed."""
+    root = piece.roots[0]
+    value = scan.value(root) if root[0] in "cm" else scan.values[root]
+    stone = state.leave(name_of(root), value, reasons.why(value, piece.error))
+    dump = scan.pickler.pack((stone,))
+    wire = {"roots": [list(root)], **pack_wire(dump, state.store, {})}
+    record = Record(seal(wire), None)
+    record.left, record.live = facts_of(stone), value
+    return record
+
+
+def facts_of(stone):
+    """Return what a manifest says of a tombstone."""
+    return {"type": facts(stone)[1], "reason": facts(stone)[2]}
+
+
+def _skeleton(state, tid):
+    known = state.skeletons[tid]
+    if "wire" not in known:
+        known["wire"] = pack_wire(known.pop("dump"), state.store, {})
+        known["wire"]["classes"] = sorted(known["classes"])
+    return known["wire"]
+
+
+def _is_cell(name):
+    """Return whether a file name stands for a cell: there is source, and no such file."""
+    return name in linecache.cache and len(linecache.cache[name]) > 1 and not os.path.exists(name)
+
+
+def _sources(state):
+    """Return file name of a cell -> [blob of its source, number of the cell or None]."""
+    numbers = getattr(state.shell.compile, "_filename_map", {})
+    needed = {name for record in state.records for name in record.files}
+    for name in needed - state.sources.keys():
+        if not _is_cell(name):
+            continue
+        data = memoryview("".join(linecache.cache[name][2]).encode("utf-8", "surrogatepass"))
+        blob = state.store.keep(data, blobs.marks(data), {})
+        state.sources[name] = [blob, numbers.get(name)]
+    return {name: state.sources[name] for name in sorted(needed & state.sources.keys())}
+
+
+def _left_behind(state):
+    left = {}
+    for record in state.records:
+        if record.left is not None:
+            left.update((name_of(root), record.left) for root in record.roots)
+        for kind, key in record.roots if "skeletons" in record.wire else ():
+            for attribute, (value, stone) in state.stones.get(key, {}).items():
+                cls = state.classes.get(key) if kind == "c" else None
+                if vars(cls).get(attribute) in (value, stone) if cls else False:
+                    left[f"{cls.__name__}.{attribute}"] = facts_of(stone)
+    return left

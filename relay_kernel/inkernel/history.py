@@ -1,0 +1,125 @@
+"""What was typed: ``In``, ``_i`` and so on. It only grows, so old parts are not read again."""
+
+from __future__ import annotations
+
+import json
+
+from .blobs import marks
+
+#: Entries a segment, largest first. Of each smaller size there are few, so the manifest stays
+#: short, and a new cell adds one entry instead of packing the last 64 again.
+_SIZES = (64, 8, 1)
+
+
+class History:
+    """The input history of the shell, in segments that keep their blobs.
+
+    Args:
+        shell: the IPython shell.
+        store: where segments are kept.
+    """
+
+    def __init__(self, shell, store):
+        self.shell = shell
+        self.store = store
+        # (first entry, entries) -> (blob, last entry as an object: the same one means unchanged)
+        self._segments = {}
+
+    @property
+    def _raw(self):
+        return self.shell.history_manager.input_hist_raw
+
+    @property
+    def _parsed(self):
+        return self.shell.history_manager.input_hist_parsed
+
+    def capture(self):
+        """Return the history as it travels: ``{"total": n, "segments": [[at, size, blob]]}``."""
+        total = len(self._raw)
+        segments = [[at, size, self._blob(at, size)] for at, size in _cut(total)]
+        self._forget_others(segments)
+        return {"total": total, "segments": segments}
+
+    def _blob(self, at, size):
+        last = self._raw[at + size - 1]
+        known = self._segments.get((at, size))
+        if known is not None and known[1] is last:
+            return known[0]
+        entries = [self._entry(number) for number in range(at, at + size)]
+        data = memoryview(json.dumps(entries).encode())
+        blob = self.store.keep(data, marks(data), {})
+        self._segments[at, size] = (blob, last)
+        return blob
+
+    def _entry(self, number):
+        raw = self._raw[number]
+        parsed = self._parsed[number] if number < len(self._parsed) else raw
+        return [raw] if parsed == raw else [raw, parsed]
+
+    def _forget_others(self, segments):
+        self._segments = {(at, size): self._segments[at, size] for at, size, _ in segments}
+
+    def stage(self, wire):
+        """Read what this kernel does not have yet.
+
+        Returns:
+            Something for :meth:`commit`.
+
+        Raises:
+            ChunkError: a segment is missing or damaged.
+        """
+        staged = []
+        for at, size, blob in wire["segments"]:
+            known = self._segments.get((at, size))
+            same = known and known[0] == blob and self._raw[at + size - 1 : at + size] == [known[1]]
+            entries = None if same else json.loads(self.store.read(blob).decode())
+            staged.append((at, size, blob, entries))
+        return wire["total"], staged
+
+    def commit(self, staged):
+        """Make the history what :meth:`stage` read."""
+        total, segments = staged
+        before = len(self._raw)
+        if total < before:
+            self._new_session()
+        for at, size, _, entries in segments:
+            if entries is not None:
+                self._write(at, size, entries)
+        del self._raw[total:], self._parsed[total:]
+        for number in range(total, before):
+            self.shell.user_ns.pop(f"_i{number}", None)
+        self._segments = {
+            (at, size): (blob, self._raw[at + size - 1]) for at, size, blob, _ in segments
+        }
+        self._put_last()
+
+    def _new_session(self):
+        # IPython's database has these line numbers already, and says so aloud in the notebook.
+        manager = self.shell.history_manager
+        try:
+            manager.writeout_cache()
+            manager.new_session()
+        except Exception:
+            # The database is a convenience, and others write to it too.
+            return
+
+    def _write(self, at, size, entries):
+        self._raw[at : at + size] = [entry[0] for entry in entries]
+        self._parsed[at : at + size] = [entry[-1] for entry in entries]
+        for number, entry in enumerate(entries, at):
+            self.shell.push({f"_i{number}": entry[0]}, interactive=False)
+
+    def _put_last(self):
+        manager, names = self.shell.history_manager, self.shell.user_ns
+        last = [*reversed(self._raw[1:]), "", "", "", ""][:4]
+        manager._i00, manager._i, manager._ii, manager._iii = last
+        names["_i"], names["_ii"], names["_iii"] = last[1:]
+
+
+def _cut(total):
+    """Yield (first entry, entries) of the segments; entry 0 is IPython's own empty one."""
+    at = 1
+    for size in _SIZES:
+        while total - at >= size:
+            yield at, size
+            at += size

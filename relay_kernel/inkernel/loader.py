@@ -1,0 +1,179 @@
+"""Unpacks the components of a snapshot aside, each when it is needed, none twice."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+
+from . import blobs, classes, rebuild
+from .arrays import address
+from .names import name_of
+from .pickling import Unpickler
+from .reasons import one_line, why_not_loaded
+from .tombstone import LeftBehind
+
+
+class Loader:
+    """Unpacks one manifest. Pickles reach it as ``rebuild.current``.
+
+    Args:
+        state: the kernel.
+        manifest: what to unpack.
+        held: wire id -> record, of what this kernel has already.
+    """
+
+    def __init__(self, state, manifest, held):
+        self.state = state
+        self.user_ns = state.user_ns
+        self.shell = state.shell
+        self.streams = state.streams
+        self.place = manifest.get("place") or "another kernel"
+        self.kernel_id = manifest["kernel_id"]
+        self.components = manifest["components"]
+        self.kept = {at for at, wire in enumerate(self.components) if wire["id"] in held}
+        #: number of a component -> its values, for those that were unpacked
+        self.values = {}
+        #: numbers of the components of which tombstones are the values
+        self.failed = {}
+        #: name of a module -> its data
+        self.modules = {}
+        #: name -> reason
+        self.problems = {}
+        self._of_class = {
+            key: at
+            for at, wire in enumerate(self.components)
+            for kind, key in wire["roots"]
+            if kind == "c"
+        }
+        self._undo = {}
+        self._made = {}
+        # Components at work, innermost last, and the buffers of each.
+        self._at = []
+        self._buffers = []
+
+    def load_all(self):
+        """Unpack everything that is not held. One that fails costs only itself."""
+        for number in range(len(self.components)):
+            self._load(number)
+
+    def take_back(self):
+        """Put every class back as it was before."""
+        for number in list(self._undo):
+            self._take_back(number)
+
+    def _take_back(self, number):
+        for put_back in reversed(self._undo.pop(number, [])):
+            put_back()
+
+    def _load(self, number):
+        if number in self.kept or number in self.values or number in self._at:
+            return
+        wire = self.components[number]
+        self._at.append(number)
+        try:
+            self.values[number] = self._unpack(wire)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._take_back(number)
+            # Its memory may be free again, and become that of something else.
+            self.state.fresh.clear()
+            self._fail(number, why_not_loaded(error))
+        finally:
+            self._at.pop()
+
+    def _unpack(self, wire):
+        """Return the value of ``data`` and ``buffers`` as a dump made them."""
+        data = self.state.store.read(wire["data"])
+        self._buffers.append(wire.get("buffers", ()))
+        try:
+            with rebuild.unpacking(self):
+                buffers = self._stream(wire)
+                return Unpickler(bytes(data), buffers, self.state).unpack()
+        finally:
+            self._buffers.pop()
+
+    def _stream(self, wire):
+        for at in wire.get("stream", ()):
+            yield self.state.store.read(wire["buffers"][at])
+
+    def _fail(self, number, reason):
+        """Let tombstones stand for a component."""
+        self.failed[number] = reason
+        roots = self.components[number]["roots"]
+        names = [self._called(kind, key) for kind, key in roots]
+        for at, name in enumerate(names):
+            if roots[at][0] != "u":
+                self.problems[name] = reason
+        self.values[number] = [
+            LeftBehind(name, "value", reason, self.place, self.kernel_id, "") for name in names
+        ]
+
+    def _called(self, kind, key):
+        cls = self.state.classes.get(key) if kind == "c" else None
+        return f"class {cls.__name__}" if cls is not None else name_of((kind, key))
+
+    # ------------------------------------------------------------- what pickles ask for
+
+    def fill(self, number, memory):
+        """Read buffer ``number`` of the component at work into ``memory``."""
+        blob = self._buffers[-1][number]
+        self.state.store.read_into(blob, memory)
+        marks = blobs.marks_from(blob)
+        if marks is not None:
+            self.state.fresh[address(memory), len(memory)] = marks
+
+    def class_by_id(self, tid):
+        """Return a class, with its state if that can be had first."""
+        number = self._of_class.get(tid)
+        if number is not None:
+            self._load(number)
+        cls = self.state.classes.get(tid)
+        if number in self.failed:
+            called = "its class" if cls is None else f"class {cls.__name__}"
+            reason = f"{called} could not be brought here: {self.failed[number]}"
+            raise pickle.UnpicklingError(one_line(reason, 400))
+        return cls if cls is not None else self._make_class(tid, number)
+
+    def _make_class(self, tid, number):
+        if number is None:
+            raise pickle.UnpicklingError("the snapshot lacks a class that it mentions")
+        parts = self._unpack(self.components[number]["skeletons"][tid])
+        known = self.state.classes.get(tid)
+        if known is None:
+            known = classes.from_skeleton(parts, self.state.classes)
+            self.state.classes.adopt(tid, known)
+            self._made[tid] = known
+        return known
+
+    def settle_class(self, tid, code):
+        """Give a class its functions."""
+        number = self._of_class[tid]
+        cls = self.state.classes.get(tid) or self._make_class(tid, number)
+        if tid not in self._made:
+            self._undo.setdefault(number, []).append(classes.remember(cls))
+        classes.set_attributes(cls, code)
+        return cls
+
+    def finish_class(self, cls, rest, names):
+        """Give a class its other attributes and take the others away."""
+        classes.set_attributes(cls, rest)
+        classes.drop_attributes(cls, names)
+
+    def settle_module(self, name, attributes):
+        """Note the data of a module; one that cannot be imported costs only itself."""
+        if not attributes:
+            return name
+        try:
+            importlib.import_module(name)
+            self.modules[name] = attributes
+        except Exception as error:
+            self.problems[name_of(("m", name))] = why_not_loaded(error)
+        return name
+
+    def real_value(self, found):
+        """Return the value that this kernel kept, or a tombstone with these facts."""
+        kernel_id, token = found[4], found[5]
+        if kernel_id == self.state.kernel_id and token in self.state.kept:
+            return self.state.kept[token]
+        return LeftBehind(*found)

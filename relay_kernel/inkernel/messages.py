@@ -1,0 +1,146 @@
+"""Speaks with the agent over the shell channel: a capture after each cell, and what it asks for.
+
+A capture by itself follows each cell that runs on the main shell: it costs no message of its own,
+which would take a kernel longer to dispatch than most captures take. It comes after the cell's
+idle and before anything else on that shell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import inspect
+import json
+import sys
+import threading
+import time
+
+from .apply import Refused, apply
+from .capture import capture
+from .reasons import one_line
+
+HANDLED = ("relay_capture_request", "relay_apply_request")
+
+
+class _Silence:
+    """A stream that drops what one thread writes and passes on what others write."""
+
+    def __init__(self, stream):
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text):
+        """Write ``text`` unless it comes from the thread that made this."""
+        if threading.get_ident() == self._thread:
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def silent():
+    """Keep what this thread prints from the notebook: packing runs code of the user."""
+    out, err = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _Silence(out), _Silence(err)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
+
+
+@contextlib.contextmanager
+def _without_collector():
+    """Put off garbage collection: it would go through millions of objects that only come to go."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+class Handlers:
+    """The handlers of one kernel.
+
+    Args:
+        state: the kernel.
+    """
+
+    def __init__(self, state):
+        self.state = state
+        self.kernel = state.shell.kernel
+
+    def register(self):
+        """Let the kernel find the handlers."""
+        handlers = self.kernel.shell_handlers
+        for name in HANDLED:
+            handlers[name] = getattr(self, name)
+        handlers["execute_request"] = self._then_capture(handlers["execute_request"])
+
+    def _then_capture(self, execute):
+        """Return ``execute``, a handler, with a capture to follow."""
+        main = threading.get_ident()
+
+        async def execute_request(stream, ident, parent):
+            try:
+                result = execute(stream, ident, parent)
+                if inspect.isawaitable(result):
+                    await result
+            finally:
+                if threading.get_ident() == main:
+                    # The loop runs this when the present message is done with, before the next.
+                    loop = asyncio.get_running_loop()
+                    loop.call_soon(self._capture_now, stream, ident, parent)
+
+        return execute_request
+
+    def _capture_now(self, stream, ident, parent):
+        self.kernel.pre_handler_hook()  # so that an interrupt reaches code that packs slowly
+        try:
+            self._answer("relay_capture_reply", self._take, stream, ident, parent)
+        finally:
+            self.kernel.post_handler_hook()
+
+    def _take(self, content):
+        manifest = capture(self.state, content.get("cell", 0))
+        # A buffer passes through the agent and R unread; the keys are all they need of it.
+        packed = json.dumps(manifest, separators=(",", ":")).encode()
+        return {"chunks": list(manifest["chunks"])}, [packed]
+
+    def relay_capture_request(self, stream, ident, parent):
+        """Answer with the manifest of the state as it is."""
+        self._answer("relay_capture_reply", self._take, stream, ident, parent)
+
+    def relay_apply_request(self, stream, ident, parent):
+        """Make the state that of a manifest, and answer with what could not be taken over."""
+
+        def put(content):
+            manifest = json.loads(bytes(parent["buffers"][0]))
+            return {"problems": apply(self.state, manifest)}, []
+
+        self._answer("relay_apply_reply", put, stream, ident, parent)
+
+    def _answer(self, kind, work, stream, ident, parent):
+        content = parent["content"]
+        started = time.perf_counter()
+        buffers = []
+        try:
+            with silent(), _without_collector():
+                found, buffers = work(content)
+            answer = {"status": "ok", "cell": content.get("cell", 0), **found}
+        except KeyboardInterrupt:
+            answer = _error("it was interrupted")
+        except Refused as error:
+            answer = _error(str(error))
+        except BaseException as error:
+            answer = _error(f"{type(error).__name__}: {one_line(str(error))}")
+        answer["seconds"] = time.perf_counter() - started
+        self.kernel.session.send(stream, kind, answer, parent, ident=ident, buffers=buffers)
+
+
+def _error(reason):
+    return {"status": "error", "reason": reason}

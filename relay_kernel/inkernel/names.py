@@ -1,0 +1,113 @@
+"""Which names of the namespace are the user's, and how they are put back."""
+
+from __future__ import annotations
+
+import re
+import types
+
+#: IPython's own record of the session, kept by ``history``; a user who rebinds one loses it.
+_RECORD = frozenset(("In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii"))
+_INPUT = re.compile(r"_i\d+")
+_OUTPUT = re.compile(r"_(\d+)")
+#: The last three results.
+UNDERSCORES = ("_", "__", "___")
+_MISSING = object()
+
+#: Exact types whose values never change and of which a copy is as good as the one.
+ATOMS = frozenset(
+    (
+        *(int, float, complex, bool, str, bytes, range, type(None), type(...)),
+        types.ModuleType,
+        types.BuiltinFunctionType,
+    )
+)
+
+
+def name_of(root):
+    """Return how a person would call a root: a variable, an output or a class."""
+    kind, key = root
+    return {"o": f"Out[{key}]", "c": f"class {key}", "m": f"module {key}"}.get(kind, key)
+
+
+class Names:
+    """The roots of the namespace: what the state of the notebook hangs from.
+
+    A root is (kind, key): ``("n", name)`` a name of the user, ``("o", number)`` an entry of
+    ``Out``, ``("u", "_")`` one of the last three results. Classes and modules of the user are
+    roots too (``"c"``, ``"m"``), which others keep.
+
+    Args:
+        shell: the IPython shell; what its namespace holds now is not the user's.
+    """
+
+    def __init__(self, shell):
+        self.shell = shell
+        self.user_ns = shell.user_ns
+        self.baseline = dict(shell.user_ns)
+
+    def outputs(self):
+        """Return the dict behind ``Out``."""
+        found = self.user_ns.get("_oh")
+        return found if isinstance(found, dict) else {}
+
+    def roots(self):
+        """Return root -> value for all that is the user's."""
+        baseline, outputs = self.baseline, self.outputs()
+        found = {}
+        for name, value in self.user_ns.copy().items():
+            if name in baseline and baseline[name] is value:
+                continue
+            if type(name) is str and not (name[:1] == "_" and self._is_record(name, value)):
+                found["n", name] = value
+        for number, value in outputs.copy().items():
+            found["o", number] = value
+        for name in UNDERSCORES:
+            value = self.user_ns.get(name, "")
+            if type(value) is not str or value:
+                found["u", name] = value
+        return found
+
+    def _is_record(self, name, value):
+        if name in _RECORD or name in UNDERSCORES or _INPUT.fullmatch(name):
+            return True
+        if name in self.baseline and name.startswith("__"):
+            return True
+        found = _OUTPUT.fullmatch(name)
+        number = int(found.group(1)) if found else None
+        return number is not None and self.outputs().get(number, _MISSING) is value
+
+    def put(self, values):
+        """Make the roots exactly ``values``: set them, and delete what else is the user's."""
+        before = self.roots()
+        for kind, key in before.keys() - values.keys():
+            if kind == "n":
+                self._drop(key)
+            elif kind == "o":
+                self.outputs().pop(key, None)
+                self._drop(f"_{key}")
+        for (kind, key), value in values.items():
+            if kind == "n":
+                self.user_ns[key] = value
+            elif kind == "o":
+                self.outputs()[key] = value
+                self._put_hidden(f"_{key}", value)
+        self._put_underscores(values)
+
+    def _drop(self, name):
+        if name in self.baseline:
+            self.user_ns[name] = self.baseline[name]
+        else:
+            self.user_ns.pop(name, None)
+        if name[:1] == "_":
+            self.shell.user_ns_hidden.pop(name, None)
+
+    def _put_underscores(self, values):
+        hook = self.shell.displayhook
+        for name in UNDERSCORES:
+            value = values.get(("u", name), "")
+            self._put_hidden(name, value)
+            setattr(hook, name, value)
+
+    def _put_hidden(self, name, value):
+        # IPython goes on with `_` only if it finds there what it put there itself.
+        self.user_ns[name] = self.shell.user_ns_hidden[name] = value

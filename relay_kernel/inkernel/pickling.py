@@ -1,0 +1,258 @@
+"""Packs and unpacks values: C pickle at protocol 5, with the notebook's own rules on top."""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+import sys
+
+from . import arrays, rebuild, reducers, tensors
+from .blobs import INLINE, flat, marks
+from .classes import ClassRoot
+from .modules import ModuleRoot
+from .reasons import NEVER
+
+_NONE = frozenset()
+_SEEDS = "_relay_inkernel.seeds"
+
+
+class Dump:
+    """One packed value: bytes, memory outside of them, and what was met on the way."""
+
+    __slots__ = ("buffers", "classes", "data", "files", "marks", "memo", "spans", "stream")
+
+    def __init__(self, pickler, data, memo):
+        # What is empty in the pickler is used for the next value, so it must not be kept.
+        #: the pickle
+        self.data = data
+        #: flat views of live memory: store or digest them before user code runs again
+        self.buffers = pickler.buffers or ()
+        #: which of the buffers pickle asks for by itself, in its order
+        self.stream = pickler.stream or ()
+        #: id -> (place, object); keeps every object alive that was met
+        self.memo = memo
+        self.classes = pickler.classes or _NONE
+        self.files = pickler.files or _NONE
+        self.spans = (*pickler.sharing.spans, *pickler.sharing.others)
+        self.marks = (marks(data), *map(pickler.marks_of, self.buffers))
+
+
+class _Sink:
+    """What the C pickler writes to: it may hand over one large value as a part of its own."""
+
+    def __init__(self):
+        self.parts = []
+        self.write = self.parts.append
+
+    def take(self):
+        data = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        self.parts.clear()
+        return data
+
+
+class Pickler(pickle.Pickler):
+    """Packs values of one kernel, one after the other; each alone unless dumped together.
+
+    Args:
+        state: the kernel.
+    """
+
+    def __init__(self, state):
+        self.sink = _Sink()
+        super().__init__(self.sink, protocol=5, buffer_callback=self._keep_in_line)
+        self.state = state
+        self.user_ns = state.user_ns
+        self.cloudpickle = state.cloudpickle
+        self.dispatch_table = {**copyreg.dispatch_table, **self.cloudpickle.Pickler._dispatch_table}
+        self._reducers = _reducers(state)
+        self._seeds = {id(seed): (at, seed) for at, seed in enumerate(seeds(state))}
+        self.seed_ids = frozenset(self._seeds)
+        self.buffers, self.stream = [], []
+        self.classes, self.files = set(), set()
+        self.bare_cells, self.bare_functions = set(), set()
+        self.globals_ref, self.storages = {}, {}
+        self.sharing = arrays.Sharing()
+
+    def _forget(self, views):
+        self.memo = self._seeds
+        # Most values are plain, and most of these stay empty.
+        self.buffers = self.buffers and []
+        self.stream = self.stream and []
+        self.classes = self.classes and set()
+        self.files = self.files and set()
+        self.storages = self.storages and {}
+        self.globals_ref = self.globals_ref and {}
+        self.bare_cells = self.bare_cells and set()
+        self.bare_functions = self.bare_functions and set()
+        if views or self.sharing.used:
+            self.sharing = arrays.Sharing(views)
+
+    def pack(self, value):
+        """Pack ``value``.
+
+        Returns:
+            A Dump.
+
+        Raises:
+            Exception: anything; packing runs code of the user and of libraries.
+        """
+        data = self._once(value, None)
+        views = self.sharing.overlapping() if len(self.sharing.spans) > 1 else None
+        if views is None:
+            return Dump(self, data, self.memo.copy())
+        memo, spans = self.memo.copy(), self.sharing.spans
+        data = self._once(value, views)
+        self.sharing.spans = spans
+        return Dump(self, data, {**memo, **self.memo.copy()})
+
+    def close(self):
+        """Let go of every object. The pickler refers to itself, so it would live on for long."""
+        self.clear_memo()
+        self.buffers, self.sharing, self.storages = [], arrays.Sharing(), {}
+
+    def _once(self, value, views):
+        self._forget(views)
+        try:
+            self.dump(value)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            # Code of the user may even ask to exit; that is about its value, not about us.
+            raise RuntimeError(f"it raised {type(error).__name__}") from error
+        finally:
+            data = self.sink.take()
+        return data
+
+    def out_of_band(self, memory):
+        """Take memory along beside the pickle; return its number."""
+        self.buffers.append(flat(memory))
+        return len(self.buffers) - 1
+
+    def marks_of(self, memory):
+        """Return the marks of a buffer, those of the blob it was just read from if it was."""
+        if self.state.fresh and not memory.readonly:
+            known = self.state.fresh.get((arrays.address(memory), len(memory)))
+            if known is not None:
+                return known
+        return marks(memory)
+
+    def _keep_in_line(self, buffer):
+        memory = buffer.raw()
+        if len(memory) <= INLINE:
+            return True
+        self.stream.append(self.out_of_band(memory))
+        return False
+
+    def reducer_override(self, thing):
+        """Take ``thing`` apart; called for every object that is not a plain builtin."""
+        kind = type(thing)
+        reducer = self._reducers.get(kind)
+        if reducer is None:
+            reducer = self._reducers[kind] = self._choose(kind)
+        return reducer(self, thing) if reducer else NotImplemented
+
+    def _choose(self, kind):
+        if issubclass(kind, type):
+            return reduce_class
+        if issubclass(kind, BaseException):
+            return reducers.reduce_exception
+        if (kind.__module__, kind.__name__) in NEVER:
+            return reducers.refuse
+        block = self._reducers.get("pandas block")
+        if block is not None and issubclass(kind, block):
+            return arrays.reduce_block
+        if tensors.is_storage(kind):
+            return tensors.reducer_of(kind)
+        # By its own rules.
+        return False
+
+
+_NAMELESS = frozenset((type(None), type(...), type(NotImplemented)))
+
+
+def reduce_class(pickler, cls):
+    """Reduce a class of the notebook to its tracker id; others travel by name."""
+    cloudpickle = pickler.cloudpickle
+    if cls.__module__ != "__main__":
+        if type(cls) is type and (cls in _NAMELESS or cls in cloudpickle._BUILTIN_TYPE_NAMES):
+            return cloudpickle._class_reduce(cls)
+        if cloudpickle._should_pickle_by_reference(cls):
+            return NotImplemented
+    tid = pickler.state.classes.tid(cls)
+    pickler.classes.add(tid)
+    return rebuild.class_by_id, (tid,)
+
+
+def reduce_class_root(pickler, root):
+    """Reduce a class as what it is: this is the one place from which its state comes."""
+    code, rest, names = root.state(pickler.cloudpickle)
+    args = (root.tid, code)
+    return rebuild.settle_class, args, (rest, names), None, None, rebuild.finish_class
+
+
+def reduce_module_root(pickler, root):
+    """Reduce a module of the user to what its attributes hold."""
+    other = Pickler(pickler.state)
+    try:
+        return rebuild.settle_module, (root.name, root.attributes(other))
+    finally:
+        other.close()
+
+
+def _reducers(state):
+    table = reducers.for_exact_types()
+    table[ClassRoot] = reduce_class_root
+    table[ModuleRoot] = reduce_module_root
+    table[type(state.shell)] = reducers.reduce_shell
+    kernel = getattr(state.shell, "kernel", None)
+    if kernel is not None:
+        table[type(kernel)] = reducers.reduce_kernel
+    for stream in state.streams.values():
+        table[type(stream)] = reducers.reduce_stream
+    table[type] = reduce_class
+    numpy = sys.modules.get("numpy")
+    if hasattr(numpy, "ndarray"):
+        table[numpy.ndarray] = arrays.reduce_array
+    table[memoryview] = arrays.reduce_memoryview
+    pandas = sys.modules.get("pandas")
+    if int(getattr(pandas, "__version__", "0").split(".")[0]) >= 3:
+        table["pandas block"] = sys.modules["pandas._libs.internals"].Block
+    return table
+
+
+def seeds(state):
+    """Return what every pickle may refer to without packing it: both kernels have their own."""
+    names = state.user_ns
+    return [names, names.get("_oh"), names.get("_ih")]
+
+
+def _prefix(count):
+    # A pickle that loads the seeds by name into the places 0.. of the memo, then returns None.
+    module = b"\x8c" + bytes([len(_SEEDS)]) + _SEEDS.encode()
+    steps = (module + b"\x8c\x01" + str(at).encode() + b"\x93\x940" for at in range(count))
+    return b"\x80\x05" + b"".join(steps) + b"N."
+
+
+class Unpickler(pickle.Unpickler):
+    """Unpacks one value that a ``Pickler`` packed, here or in another kernel."""
+
+    def __init__(self, data, buffers, state):
+        self._seeds = seeds(state)
+        file = io.BytesIO(_prefix(len(self._seeds)) + data)
+        super().__init__(file, buffers=buffers)
+
+    def find_class(self, module, name):
+        """Return what a pickle calls ``module.name``."""
+        if module == _SEEDS:
+            return self._seeds[int(name)]
+        return super().find_class(module, name)
+
+    def unpack(self):
+        """Return the value.
+
+        Raises:
+            Exception: anything; unpacking runs code of the user and of libraries.
+        """
+        self.load()
+        return self.load()

@@ -1,0 +1,230 @@
+"""What a packed value calls while it is unpacked. Pickles name these functions: never rename one.
+
+``current`` is the loader at work, set by ``unpacking`` for the time of one load. It knows the
+namespace that functions bind to, the classes, and the memory of arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import sys
+import types
+import typing
+import weakref
+
+current = None
+
+
+@contextlib.contextmanager
+def unpacking(loader):
+    """Let packed values reach ``loader`` while the block runs; loads may nest."""
+    global current  # noqa: PLW0603 - pickles can only name functions of a module
+    before, current = current, loader
+    try:
+        yield
+    finally:
+        current = before
+
+
+def empty_cell():
+    """Return a closure cell that holds nothing yet."""
+    return types.CellType()
+
+
+def set_cell(cell, value):
+    """Fill a closure cell."""
+    cell.cell_contents = value
+
+
+def make_function(home, code, name, closure):
+    """Return a function over the receiver's namespace, or over the module ``home``."""
+    namespace = current.user_ns if home is None else vars(importlib.import_module(home))
+    return types.FunctionType(code, namespace, name, None, closure)
+
+
+def set_function(function, state):
+    """Give a function its attributes, and its cells their contents."""
+    attributes, slots, cells = state
+    function.__dict__.update(attributes)
+    for cell, value in cells:
+        cell.cell_contents = value
+    for name, value in slots.items():
+        setattr(function, name, value)
+
+
+def make_lru_cache(function, parameters):
+    """Return ``function`` under an empty lru_cache: what it held can be computed again."""
+    return functools.lru_cache(**parameters)(function)
+
+
+def set_lru_cache(wrapper, state):
+    """Fill in the function inside a lru_cache once the wrapper itself can be referred to."""
+    attributes, function, function_state = state
+    if function_state is not None:
+        set_function(function, function_state)
+    wrapper.__dict__.update(attributes)
+
+
+def make_new_type(name, qualname, module, supertype):
+    """Return a ``typing.NewType`` of the notebook."""
+    made = typing.NewType(name, supertype)
+    made.__qualname__ = qualname
+    made.__module__ = module
+    return made
+
+
+def make_exception(cls, args):
+    """Return an exception without running its own ``__init__``, whose arguments are not kept."""
+    made = cls.__new__(cls, *args)
+    native = next(base for base in cls.__mro__ if not _has_python_init(base))
+    native.__init__(made, *args)
+    return made
+
+
+def _has_python_init(cls):
+    return isinstance(cls.__init__, types.FunctionType)
+
+
+def set_exception(error, state):
+    """Give an exception its attributes and what it was raised from."""
+    attributes, cause, context, suppress = state
+    error.__dict__.update(attributes)
+    error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppress
+
+
+def dict_view(mapping, kind):
+    """Return the live view ``keys``, ``values`` or ``items`` of a dict."""
+    return getattr(mapping, kind)()
+
+
+def class_vars(cls):
+    """Return the read-only dict of a class."""
+    return cls.__dict__
+
+
+def weak_reference(target, callback):
+    """Return a weak reference; the target lives on only if something else holds it."""
+    return weakref.ref(target, callback)
+
+
+class _Gone:
+    """Has instances that are gone at once, to make dead references of."""
+
+
+def dead_reference():
+    """Return a weak reference to something that is gone."""
+    return weakref.ref(_Gone())
+
+
+def memory_view(owner, offset, size, layout, shape, readonly):
+    """Return a memoryview over part of ``owner``."""
+    view = memoryview(owner).cast("B")[offset : offset + size]
+    if layout != "B" or len(shape) != 1:
+        view = view.cast(layout, shape) if size else view.cast(layout)
+    return view.toreadonly() if readonly and not view.readonly else view
+
+
+def array(payload, dtype, shape, order, writeable):
+    """Return an array that owns its memory, read from the store straight into it.
+
+    Args:
+        payload: the bytes, or the number of the buffer that has them.
+        dtype: element type, without Python objects.
+        shape: tuple of ints.
+        order: ``"C"`` or ``"F"``.
+        writeable: whether the array may be written to.
+    """
+    import numpy as np
+
+    made = np.empty(shape, dtype, order)
+    line = made.reshape(-1) if order == "C" else made.T.reshape(-1)
+    if made.size:
+        memory = memoryview(line.view(np.uint8))
+        if isinstance(payload, int):
+            current.fill(payload, memory)
+        else:
+            memory[:] = payload
+    made.flags.writeable = writeable
+    return made
+
+
+def array_view(owner, dtype, shape, strides, offset, writeable):
+    """Return an array over part of the memory of ``owner``, an array or a bytearray."""
+    import numpy as np
+
+    if isinstance(owner, np.ndarray):
+        line = owner.reshape(-1) if owner.flags.c_contiguous else owner.T.reshape(-1)
+        owner = line.view(np.uint8)
+    made = np.ndarray(shape, dtype, buffer=owner, offset=offset, strides=strides)
+    if not writeable:
+        made.flags.writeable = False
+    return made
+
+
+def class_by_id(tid):
+    """Return the class of the notebook with this tracker id, making it first if need be."""
+    return current.class_by_id(tid)
+
+
+def settle_class(tid, code):
+    """Give a class its functions, before anything that may call them is unpacked."""
+    return current.settle_class(tid, code)
+
+
+def finish_class(cls, state):
+    """Give a class its other attributes and take away those that it no longer has."""
+    current.finish_class(cls, *state)
+
+
+def settle_module(name, attributes):
+    """Remember what a module of the user shall hold once the snapshot is applied."""
+    return current.settle_module(name, attributes)
+
+
+def left_behind(*facts):
+    """Return a tombstone, or the real value when this is the kernel that kept it."""
+    return current.real_value(facts)
+
+
+def shell():
+    """Return the IPython shell of this kernel."""
+    return current.shell
+
+
+def kernel():
+    """Return the kernel object of this kernel."""
+    return current.shell.kernel
+
+
+def stream(name):
+    """Return this kernel's ``sys.stdout`` or ``sys.stderr``."""
+    return current.streams[name] if name in current.streams else getattr(sys, name)
+
+
+def torch_storage(payload, size, device):
+    """Return untyped torch storage on ``device``, or on the CPU where there is no such device."""
+    import torch
+
+    made = torch.UntypedStorage(size)
+    if size:
+        whole = torch.empty(0, dtype=torch.uint8).set_(made)
+        memory = memoryview(whole.numpy())
+        if isinstance(payload, int):
+            current.fill(payload, memory)
+        else:
+            memory[:] = payload
+    if device == "cpu":
+        return made
+    try:
+        return torch.empty(0, dtype=torch.uint8).set_(made).to(device).untyped_storage()
+    except (RuntimeError, AssertionError):
+        return made
+
+
+def torch_typed_storage(storage, dtype):
+    """Return typed torch storage over untyped storage."""
+    import torch
+
+    return torch.storage.TypedStorage(wrap_storage=storage, dtype=dtype, _internal=True)

@@ -1,0 +1,96 @@
+"""What was captured or applied last: one record for each component."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+
+from . import blobs
+from .identity import proof_of
+from .names import ATOMS
+
+#: Stands for "no value" where None is one.
+NOTHING = object()
+#: A module's content is not its value here; it travels by name.
+_ATOMS = ATOMS | {types.ModuleType}
+
+
+class Record:
+    """A component as the other side knows it, and how to tell that it has not changed since.
+
+    Args:
+        wire: the component in the manifest. Two with the same ``id`` have the same content.
+        marks: digests of its dump in this kernel; never comparable with another kernel's.
+        classes: tracker ids of the classes it needs.
+        files: names of the cells that its code came from.
+    """
+
+    __slots__ = (
+        *("atom", "chunks", "classes", "failed", "files", "left", "live", "marks", "proof"),
+        *("roots", "wire"),
+    )
+
+    def __init__(self, wire, marks, classes=(), files=()):
+        self.wire = wire
+        self.marks = marks
+        self.classes = set(classes)
+        self.files = set(files)
+        self.roots = tuple((kind, key) for kind, key in wire["roots"])
+        #: the value, if it is one that never changes
+        self.atom = NOTHING
+        self.proof = None
+        #: {"type", "reason"} if a tombstone travels
+        self.left = None
+        #: the real value behind that tombstone, if it is here
+        self.live = NOTHING
+        #: whether this kernel could not unpack it
+        self.failed = False
+        self.chunks = dict(
+            pair
+            for packed in (wire, *wire.get("skeletons", {}).values())
+            for blob in (packed["data"], *packed.get("buffers", ()))
+            for pair in blobs.sizes(blob)
+        )
+
+    def watch(self, value):
+        """Find out how to tell cheaply that ``value``, the only one, has not changed."""
+        if type(value) in _ATOMS:
+            self.atom = value
+        else:
+            self.proof = proof_of(value)
+
+    def known(self):
+        """Yield (mark, key) of the chunks that are in the store."""
+        buffers = (self.wire["data"], *self.wire.get("buffers", ()))
+        for number, blob in enumerate(buffers):
+            if self.marks is not None and number < len(self.marks):
+                keys = blob.get("chunks", ())
+                digests = self.marks[number][1:]
+                if len(keys) == len(digests):
+                    yield from ((digests[at], key) for at, key in enumerate(keys))
+
+
+def seal(wire):
+    """Give a wire component its id: a hash of all that it says."""
+    said = json.dumps(wire, sort_keys=True).encode()
+    wire["id"] = hashlib.blake2b(said, digest_size=12).hexdigest()
+    return wire
+
+
+def pack_wire(dump, store, known):
+    """Write what a dump holds and return how it is found: ``data``, ``buffers``, ``stream``.
+
+    Args:
+        dump: its buffers are live memory.
+        store: the chunk store.
+        known: mark -> key of chunks that need no writing.
+    """
+    wire = {"data": store.keep(memoryview(dump.data), dump.marks[0], known)}
+    if dump.buffers:
+        wire["buffers"] = [
+            store.keep(view, dump.marks[at], known) for at, view in enumerate(dump.buffers, 1)
+        ]
+    if dump.stream:
+        wire["stream"] = dump.stream
+    return wire

@@ -1,0 +1,274 @@
+"""How single kinds of objects are taken apart: what pickle cannot, or does not do faithfully.
+
+Each function takes the pickler and the object, and returns what ``reducer_override`` may return.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import sys
+import types
+import typing
+import weakref
+
+from . import rebuild
+from .reasons import CannotTravelError, kind_of
+from .tombstone import LeftBehind, facts
+
+#: Attributes of a function that are not in its ``__dict__`` and not arguments of its maker.
+_SLOTS = ("__qualname__", "__kwdefaults__", "__defaults__", "__module__", "__doc__")
+
+
+def importable(pickler, thing):
+    """Return whether a function or class travels as the name of its module and its own."""
+    return pickler.cloudpickle._should_pickle_by_reference(thing)
+
+
+def _home(function):
+    """Return the name of the module whose namespace a function runs in, or None."""
+    name = function.__globals__.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return name if module is not None and vars(module) is function.__globals__ else None
+
+
+def reduce_function(pickler, function):
+    """Reduce a function to code, name and cells; it uses the receiver's globals."""
+    if importable(pickler, function):
+        return NotImplemented
+    home = None
+    if function.__globals__ is not pickler.user_ns:
+        home = _home(function)
+        if home is None:
+            return _reduce_foreign(pickler, function)
+    args = (home, function.__code__, function.__name__, function.__closure__)
+    if id(function) in pickler.bare_functions:
+        return rebuild.make_function, args
+    state = function_state(pickler, function)
+    return rebuild.make_function, args, state, None, None, rebuild.set_function
+
+
+def function_state(pickler, function):
+    """Return what ``rebuild.set_function`` takes; the cells become bare ones."""
+    slots = {name: getattr(function, name) for name in _SLOTS}
+    annotate = getattr(function, "__annotate__", None)
+    if annotate is not None:
+        slots["__annotate__"] = annotate
+    elif function.__annotations__:
+        slots["__annotations__"] = function.__annotations__
+    if getattr(function, "__type_params__", ()):
+        slots["__type_params__"] = function.__type_params__
+    cells = []
+    for cell in function.__closure__ or ():
+        pickler.bare_cells.add(id(cell))
+        try:
+            cells.append((cell, cell.cell_contents))
+        except ValueError:
+            continue
+    return dict(function.__dict__), slots, cells
+
+
+def _reduce_foreign(pickler, function):
+    # Code that was run in a dict of its own (exec): what it uses of that dict travels with it.
+    cloudpickle = pickler.cloudpickle
+    args = cloudpickle.Pickler._function_getnewargs(pickler, function)
+    state = cloudpickle._function_getstate(function)
+    return cloudpickle._make_function, args, state, None, None, cloudpickle._function_setstate
+
+
+def reduce_code(pickler, code):
+    """Reduce code, and remember the cell it came from."""
+    pickler.files.add(code.co_filename)
+    return pickler.cloudpickle._code_reduce(code)
+
+
+def reduce_cell(pickler, cell):
+    """Reduce a closure cell; one that belongs to a function of this dump is filled by that."""
+    if id(cell) in pickler.bare_cells:
+        return rebuild.empty_cell, ()
+    try:
+        contents = cell.cell_contents
+    except ValueError:
+        return rebuild.empty_cell, ()
+    return rebuild.empty_cell, (), contents, None, None, rebuild.set_cell
+
+
+def _found_by_name(thing):
+    """Return whether ``thing`` is what its module has under its own name."""
+    module = getattr(thing, "__module__", None)
+    if module in (None, "__main__") or module not in sys.modules:
+        return False
+    found = sys.modules[module]
+    for part in thing.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is thing
+
+
+def reduce_lru_cache(pickler, wrapper):
+    """Reduce a function under lru_cache; the function may refer to the wrapper."""
+    if _found_by_name(wrapper):
+        return NotImplemented
+    function, state = wrapper.__wrapped__, None
+    if type(function) is types.FunctionType and not importable(pickler, function):
+        pickler.bare_functions.add(id(function))
+        state = function_state(pickler, function)
+    args = (function, wrapper.cache_parameters())
+    attributes = {k: v for k, v in vars(wrapper).items() if k != "__wrapped__"}
+    return (
+        rebuild.make_lru_cache,
+        args,
+        ({**attributes, "__wrapped__": function}, function, state),
+        None,
+        None,
+        rebuild.set_lru_cache,
+    )
+
+
+def reduce_cached_property(pickler, prop):
+    """Reduce a cached_property without the lock it has before Python 3.12."""
+    state = {key: value for key, value in vars(prop).items() if key != "lock"}
+    return functools.cached_property, (prop.func,), state
+
+
+def reduce_new_type(pickler, made):
+    """Reduce a NewType of the notebook; those of modules travel by name."""
+    if _found_by_name(made):
+        return NotImplemented
+    return rebuild.make_new_type, (
+        made.__name__,
+        made.__qualname__,
+        made.__module__,
+        made.__supertype__,
+    )
+
+
+def reduce_type_parameter(pickler, parameter):
+    """Reduce a ParamSpec or TypeVarTuple of the notebook."""
+    module = sys.modules.get(getattr(parameter, "__module__", None))
+    named = getattr(module, parameter.__name__, None) is parameter
+    if named and module.__name__ != "__main__":
+        return NotImplemented
+    return type(parameter), (parameter.__name__,)
+
+
+def reduce_exception(pickler, error):
+    """Reduce an exception with its causes, but without its traceback.
+
+    Its own ``__init__`` is not run again: ``args`` need not be what that takes.
+    """
+    cls = type(error)
+    if cls.__reduce__ not in (BaseException.__reduce__, OSError.__reduce__):
+        return NotImplemented
+    args = error.__reduce__()[1]
+    state = (vars(error).copy(), error.__cause__, error.__context__, error.__suppress_context__)
+    return rebuild.make_exception, (cls, args), state, None, None, rebuild.set_exception
+
+
+def reduce_weakref(pickler, reference):
+    """Reduce a weak reference; what it points to travels in the same component."""
+    target = reference()
+    if target is None:
+        return rebuild.dead_reference, ()
+    return rebuild.weak_reference, (target, reference.__callback__)
+
+
+def reduce_weak_dict(pickler, mapping):
+    """Reduce a dict with weak keys or values to its items."""
+    return type(mapping), (), None, None, iter(list(mapping.items()))
+
+
+def reduce_dict_view(kind):
+    """Return a reducer for the live dict view ``kind``."""
+
+    def reduce_view(pickler, view):
+        return rebuild.dict_view, (gc.get_referents(view)[0], kind)
+
+    return reduce_view
+
+
+def reduce_mapping_proxy(pickler, proxy):
+    """Reduce a read-only view of a dict to the dict it shows."""
+    shown = gc.get_referents(proxy)[0]
+    if shown is _no_metadata():
+        return getattr, (sys.modules["dataclasses"], "_EMPTY_METADATA")
+    for name in ("__dict__", "__weakref__"):
+        if isinstance(shown, dict) and type(shown.get(name)) is types.GetSetDescriptorType:
+            return rebuild.class_vars, (shown[name].__objclass__,)
+    return types.MappingProxyType, (shown,)
+
+
+@functools.lru_cache(maxsize=None)
+def _no_metadata():
+    import dataclasses
+
+    return gc.get_referents(dataclasses._EMPTY_METADATA)[0]
+
+
+def reduce_tombstone(pickler, stone):
+    """Reduce a tombstone to its facts."""
+    return rebuild.left_behind, facts(stone)
+
+
+def reduce_shell(pickler, shell):
+    """Reduce the IPython shell to the receiver's."""
+    if shell is not pickler.state.shell:
+        return NotImplemented
+    return rebuild.shell, ()
+
+
+def reduce_kernel(pickler, kernel):
+    """Reduce the kernel object to the receiver's."""
+    return rebuild.kernel, ()
+
+
+def reduce_stream(pickler, stream):
+    """Reduce the notebook's own output streams to the receiver's."""
+    for name, ours in pickler.state.streams.items():
+        if stream is ours:
+            return rebuild.stream, (name,)
+    return refuse(pickler, stream)
+
+
+def reduce_module(pickler, module):
+    """Reduce a module to its name, or to its content if it was made by hand."""
+    return pickler.cloudpickle._module_reduce(module)
+
+
+def reduce_sentinel(name):
+    """Return a reducer for an object of which there is one, known by name in its module."""
+    return lambda pickler, thing: name
+
+
+def refuse(pickler, thing):
+    """Raise, for kinds whose pickles are known to load wrong."""
+    raise CannotTravelError(f"it holds a {kind_of(thing)}")
+
+
+def for_exact_types():
+    """Return type -> reducer for what every kernel has."""
+    import dataclasses
+
+    table = {
+        types.FunctionType: reduce_function,
+        types.CodeType: reduce_code,
+        types.CellType: reduce_cell,
+        types.ModuleType: reduce_module,
+        types.MappingProxyType: reduce_mapping_proxy,
+        functools.cached_property: reduce_cached_property,
+        type(functools.lru_cache(maxsize=None)(os.getpid)): reduce_lru_cache,
+        weakref.ReferenceType: reduce_weakref,
+        weakref.WeakKeyDictionary: reduce_weak_dict,
+        weakref.WeakValueDictionary: reduce_weak_dict,
+        LeftBehind: reduce_tombstone,
+        type(dataclasses.MISSING): reduce_sentinel("MISSING"),
+        type(dataclasses._HAS_DEFAULT_FACTORY): reduce_sentinel("_HAS_DEFAULT_FACTORY"),
+    }
+    for view in ("keys", "values", "items"):
+        table[type(getattr({}, view)())] = reduce_dict_view(view)
+    if isinstance(typing.NewType, type):
+        table[typing.NewType] = reduce_new_type
+    for name in ("ParamSpec", "TypeVarTuple"):
+        if hasattr(typing, name):
+            table[getattr(typing, name)] = reduce_type_parameter
+    return table

@@ -1,0 +1,116 @@
+"""What this kernel knows of its own state: the one object that ``install`` makes."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import sys
+
+from . import bundles
+from .blobs import ChunkStore
+from .classes import ClassTable
+from .context import Baseline, Context
+from .history import History
+from .modules import Modules
+from .names import Names
+from .reasons import kind_of, why
+from .tombstone import LeftBehind
+
+CLOUDPICKLE = "_relay_cloudpickle"
+
+
+class Kernel:
+    """The kernel as capture and apply see it. One a process.
+
+    Args:
+        shell: the IPython shell, before any code of the user ran.
+        config: ``store`` (folder), ``cloudpickle`` (file), ``kernel_id`` (random hex), and
+            ``place``: where this kernel is, in words for the user (optional).
+    """
+
+    def __init__(self, shell, config):
+        self.shell = shell
+        self.user_ns = shell.user_ns
+        self.kernel_id = config["kernel_id"]
+        self.place = config.get("place") or "the kernel that made it"
+        self.cloudpickle = load_cloudpickle(config["cloudpickle"])
+        self.store = ChunkStore(config["store"])
+        self.names = Names(shell)
+        self.modules = Modules()
+        self.history = History(shell, self.store)
+        self.baseline = Baseline()
+        self.context = Context(self)
+        self.classes = ClassTable(self.kernel_id)
+        self.streams = {"stdout": sys.stdout, "stderr": sys.stderr}
+        #: the components as they were captured or applied last, and the same by root
+        self.records = []
+        self.record_of = {}
+        #: small records whose values are looked at together
+        self.bundles = []
+        #: what the manifest says of the records, until they change
+        self.parts = None
+        #: tracker id -> what its class is first made from
+        self.skeletons = {}
+        #: tracker id -> attribute -> (value, tombstone)
+        self.stones = {}
+        #: file name of a cell -> its source, as it travels
+        self.sources = {}
+        #: token -> value, for values that this kernel left behind
+        self.kept = {}
+        #: (address, bytes) -> marks of memory just read from the store; empty between requests
+        self.fresh = {}
+        self._tokens = itertools.count(1)
+
+    def settle(self, records, scan):
+        """Take ``records`` as the state that the other side knows.
+
+        Args:
+            records: one for each component.
+            scan: has the values that the records are of.
+        """
+        before = self.records
+        if len(records) == len(before) and {*map(id, records)} == {*map(id, before)}:
+            return
+        self.parts = None
+        self.records = records
+        self.record_of = {root: record for record in records for root in record.roots}
+        tids = {tid for record in records for tid in record.classes}
+        tids.update(key for kind, key in self.record_of if kind == "c")
+        self.classes.hold(tids)
+        for table in (self.skeletons, self.stones):
+            for tid in table.keys() - tids:
+                del table[tid]
+        self.bundles = bundles.rebundle(self.bundles, records, scan.pack)
+
+    def leave(self, name, value, reason):
+        """Keep ``value`` here, and return the tombstone that travels instead."""
+        token = str(next(self._tokens))
+        self.kept = {old: kept for old, kept in self.kept.items() if kept is not value}
+        self.kept[token] = value
+        return LeftBehind(name, kind_of(value), reason, self.place, self.kernel_id, token)
+
+    def leave_attributes(self, root, bad):
+        """Note the attributes of a class that cannot be packed.
+
+        Args:
+            root: the ClassRoot.
+            bad: attribute -> (value, what packing it raised).
+        """
+        name = root.cls.__name__
+        self.stones[root.tid] = {
+            attribute: (value, self.leave(f"{name}.{attribute}", value, why(value, error)))
+            for attribute, (value, error) in bad.items()
+        }
+
+
+def load_cloudpickle(path):
+    """Return the agent's cloudpickle under a private name, whatever the user has installed.
+
+    Both kernels load the same file, so that what one packs means the same to the other.
+    """
+    if CLOUDPICKLE not in sys.modules:
+        spec = importlib.util.spec_from_file_location(CLOUDPICKLE, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[CLOUDPICKLE] = module
+        spec.loader.exec_module(module)
+    return sys.modules[CLOUDPICKLE]

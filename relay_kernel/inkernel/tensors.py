@@ -1,0 +1,42 @@
+"""Torch storage: each travels once, and a CUDA one lands on the CPU where there is no GPU."""
+
+from __future__ import annotations
+
+import sys
+
+from . import rebuild
+from .blobs import INLINE
+
+
+def is_storage(kind):
+    """Return whether ``kind`` is one of torch's storage classes, without importing torch."""
+    torch = sys.modules.get("torch")
+    if not hasattr(torch, "UntypedStorage"):
+        return False
+    return kind is torch.UntypedStorage or kind is torch.storage.TypedStorage
+
+
+def reducer_of(kind):
+    """Return the reducer for a storage class."""
+    return reduce_typed if kind.__name__ == "TypedStorage" else reduce_untyped
+
+
+def reduce_typed(pickler, storage):
+    """Reduce typed storage, a mere view, to the one storage below it."""
+    below = storage._untyped_storage
+    below = pickler.storages.setdefault((str(below.device), below.data_ptr()), below)
+    return rebuild.torch_typed_storage, (below, storage.dtype)
+
+
+def reduce_untyped(pickler, storage):
+    """Reduce storage to its bytes and the device it was on."""
+    torch = sys.modules["torch"]
+    size = storage.nbytes()
+    device = str(storage.device)
+    if not size:
+        return rebuild.torch_storage, (b"", 0, device)
+    pickler.sharing.others.append((storage.data_ptr(), storage.data_ptr() + size, storage))
+    here = storage if device == "cpu" else storage.cpu()
+    memory = memoryview(torch.empty(0, dtype=torch.uint8).set_(here).numpy())
+    payload = bytes(memory) if size <= INLINE else pickler.out_of_band(memory)
+    return rebuild.torch_storage, (payload, size, device)

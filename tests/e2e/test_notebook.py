@@ -1,0 +1,264 @@
+"""What a user sees of R: on the server alone, on the PC, and across a switch."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relay_kernel import __version__
+from relay_kernel.settings.paths import find_places
+
+if TYPE_CHECKING:
+    from tests.e2e.rig import Notebook, Pc
+
+
+class TestAlone:
+    async def test_a_cell_is_busy_once_and_idle_once(self, alone: Notebook) -> None:
+        result = await alone.run("print('hi'); 6 * 7")
+        assert result.types == ["status", "execute_input", "stream", "execute_result", "status"]
+        assert (result.text(), result.value, result.count) == ("hi\n", "42", 1)
+        assert result.relay == {
+            "target": "local",
+            "epoch": 1,
+            "cell": result.relay["cell"],
+            "reason": "preferred",
+        }
+
+    async def test_the_starting_status_comes_once(self, alone: Notebook) -> None:
+        await alone.run("1")
+        states = [
+            m["content"]["execution_state"]
+            for m in alone.others
+            if m["msg_type"] == "status" and not m["parent_header"]
+        ]
+        assert states.count("starting") <= 1
+
+    async def test_an_error_stops_what_is_queued_and_questions_keep_their_place(
+        self, alone: Notebook
+    ) -> None:
+        await alone.run("import jedi; jedi.Script('imp').complete(1, 3)")
+        cells = [alone.send(code) for code in ("1/0", "x = 1", "x = 2")]
+        completed = await alone.ask("complete_request", {"code": "imp", "cursor_pos": 3})
+        results = [await cell.end() for cell in cells]
+        assert [result.status for result in results] == ["error", "aborted", "aborted"]
+        assert "import" in completed["content"]["matches"]
+        assert (await alone.run("'x' in globals()")).value == "False"
+
+    async def test_counts_are_those_of_one_ipykernel(self, alone: Notebook) -> None:
+        first = await alone.run("1")
+        await alone.run("x = 5", silent=True)
+        unstored = await alone.run("2", store_history=False)
+        last = await alone.run("x, _")
+        assert first.count == 1
+        assert unstored.types.count("execute_result") == 1
+        assert (last.count, last.value) == (2, "(5, 2)")
+
+    async def test_input_reaches_the_one_who_runs(self, alone: Notebook) -> None:
+        alone.stdin = lambda message: message["content"]["prompt"].upper()
+        assert (await alone.run("input('name? ')")).value == "'NAME? '"
+
+    async def test_interrupt(self, alone: Notebook) -> None:
+        cell = alone.send("print('on', flush=True)\nimport time; time.sleep(60)")
+        await cell.shows("on")
+        await alone.manager.interrupt_kernel()
+        assert (await cell.end(within=5)).reply["content"]["ename"] == "KeyboardInterrupt"
+
+    async def test_a_comm_with_buffers_goes_both_ways(self, alone: Notebook) -> None:
+        code = """
+from comm import create_comm
+got = []
+comm = create_comm(target_name='t', buffers=[b'', b'x', bytes(2_000_000)])
+comm.on_msg(got.append)
+"""
+        result = await alone.run(code)
+        (opened,) = [m for m in result.messages if m["msg_type"] == "comm_open"]
+        assert [len(buffer) for buffer in opened["buffers"]] == [0, 1, 2_000_000]
+        content = {"comm_id": opened["content"]["comm_id"], "data": {"v": 1}}
+        message = alone.client.session.msg("comm_msg", content)
+        socket = alone.client.shell_channel.socket
+        alone.client.session.send(socket, message, buffers=[b"abc"])
+        seen = await alone.run("[(m['content']['data'], bytes(m['buffers'][0])) for m in got]")
+        assert seen.value == "[({'v': 1}, b'abc')]"
+
+    async def test_the_kernel_sees_the_front_ends_own_message(self, alone: Notebook) -> None:
+        cell = alone.send("get_ipython().kernel.get_parent()['header']['msg_id']")
+        assert (await cell.end()).value == repr(cell.id)
+
+    async def test_a_kernel_that_kills_itself_ends_its_cell(self, alone: Notebook) -> None:
+        await alone.run("x = [1]")
+        result = await alone.run("import os; os.kill(os.getpid(), 9)")
+        assert result.reply["content"]["ename"] == "RelayTargetLost"
+        assert "signal 9" in result.error
+        assert (await alone.run("x.append(2); x")).value == "[1, 2]"
+
+    async def test_nothing_of_ours_is_in_the_namespace(self, alone: Notebook) -> None:
+        ours = await alone.run("sorted(n for n in globals() if 'relay' in n.lower())")
+        assert ours.value == "[]"
+        assert (await alone.run("len(In)")).value == "3"
+
+    async def test_shutdown_leaves_no_process_and_no_file(self, alone: Notebook) -> None:
+        pid = int((await alone.run("import os; os.getpid()")).value)
+        places = find_places()
+        assert list(places.store.iterdir())
+        await alone.manager.shutdown_kernel()
+        assert not Path(f"/proc/{pid}").exists()
+        assert not list(places.store.iterdir())
+        assert not list(places.kernels.iterdir())
+
+    async def test_restart_begins_anew(self, alone: Notebook) -> None:
+        await alone.run("x = 1")
+        await alone.restart()
+        result = await alone.run("'x' in globals()")
+        assert (result.value, result.count) == ("False", 1)
+
+
+class TestMagics:
+    async def test_relay_shows_where_things_are(self, alone: Notebook) -> None:
+        await alone.run("x = 1")
+        text = (await alone.run("%relay")).text()
+        assert "local" in text
+        assert "runs the cells" in text
+        assert "on_loss: rerun" in text
+
+    async def test_a_magic_is_a_cell_like_any_other(self, alone: Notebook) -> None:
+        first = await alone.run("%relay auto")
+        second = await alone.run("get_ipython().history_manager.input_hist_raw[1], len(In)")
+        assert (first.count, second.count) == (1, 2)
+        assert second.value == "('%relay auto', 3)"
+
+    async def test_it_mixes_with_code(self, alone: Notebook) -> None:
+        result = await alone.run("x = 1\nif x:\n    %relay auto\nprint(x)")
+        assert result.status == "ok"
+        assert result.text().endswith("1\n")
+
+    async def test_vars_names_what_stays_behind(self, alone: Notebook) -> None:
+        await alone.run("good = 1; bad = (i for i in range(3))")
+        text = (await alone.run("%relay vars")).text()
+        assert "good" in text
+        assert "bad (generator)" in text
+
+    async def test_an_unknown_target_is_named(self, alone: Notebook) -> None:
+        line = await alone.run("%relay mars")
+        assert "mars" in line.text("stderr")
+        assert "local" in line.text("stderr")
+        cell = await alone.run("%%relay mars\nx = 1")
+        assert cell.status == "error"
+        assert "mars" in cell.error
+        assert (await alone.run("'x' in globals()")).value == "False"
+
+    async def test_help(self, alone: Notebook) -> None:
+        assert "%relay TARGET" in (await alone.run("%relay?")).text()
+
+
+@pytest.mark.sshd
+class TestSwitch:
+    async def test_forced_to_and_fro(self, notebook: Notebook, desktop: Pc) -> None:
+        assert (await notebook.run("%relay local")).target == "pc"
+        assert (await notebook.run("import os; here = os.getpid()")).target == "local"
+        once = await notebook.run("%%relay pc\nthere = os.getpid()\nthere != here")
+        assert (once.target, once.value) == ("pc", "True")
+        assert once.relay["reason"] == "asked for by %%relay pc"
+        assert (await notebook.run("there")).target == "local"
+        await notebook.run("%relay auto")
+        assert (await notebook.run("there == os.getpid()")).value == "True"
+
+    async def test_values_aliases_functions_and_classes_move(self, notebook: Notebook) -> None:
+        await notebook.run("""
+x = 1
+def f(): return x
+def bump():
+    global x
+    x += 100
+class P:
+    n = 0
+    def __init__(self): self.items = []
+p = P(); same = p.items; gone = 1
+import numpy as np
+a = np.arange(6.0); v = a[2:4]
+""")
+        await notebook.run("P.n = 5; same.append('pc'); del gone; v[0] = 9")
+        await notebook.run("%relay local")
+        moved = await notebook.run(
+            "x = 42; bump(); same.append('local'); a[3] = 7\n"
+            "f(), p.items, P.n, type(p) is P, 'gone' in globals(), v.tolist()"
+        )
+        assert moved.target == "local"
+        assert moved.value == "(142, ['pc', 'local'], 5, True, False, [9.0, 7.0])"
+        await notebook.run("%relay auto")
+        back = await notebook.run("bump(); v[1] = 8; f(), p.items is same, isinstance(p, P), a[3]")
+        assert back.target == "pc"
+        assert back.value == "(242, True, True, np.float64(8.0))"
+
+    async def test_counts_in_and_out_go_on(self, notebook: Notebook) -> None:
+        await notebook.run("[1]")
+        before = await notebook.run("y = _; y")
+        await notebook.run("%relay local")
+        after = await notebook.run(f"_oh[{before.count}] is y, In[{before.count}], _ is y")
+        assert after.count == before.count + 2
+        assert after.target == "local"
+        assert after.value == "(True, 'y = _; y', True)"
+
+    async def test_a_cell_that_raised_has_changed_things(self, notebook: Notebook) -> None:
+        await notebook.run("x = 1")
+        await notebook.run("x = 2; 1/0")
+        await notebook.run("%relay local")
+        result = await notebook.run("x")
+        assert (result.target, result.value) == ("local", "2")
+
+    async def test_a_large_array_arrives_whole(self, notebook: Notebook) -> None:
+        await notebook.run("import numpy as np; big = np.arange(4_000_000); big[7] = -1")
+        await notebook.run("%relay local")
+        result = await notebook.run("int(big.sum()), int(big[7]), big.flags.writeable")
+        assert result.value == str((sum(range(4_000_000)) - 8, -1, True))
+
+    async def test_what_stays_behind_says_so_when_used(self, notebook: Notebook) -> None:
+        await notebook.run("import threading; lock = threading.Lock(); g = (i for i in 'ab')")
+        await notebook.run("%relay local")
+        used = await notebook.run("next(g)")
+        assert used.status == "error"
+        assert "g" in used.error
+        await notebook.run("%relay auto")
+        assert (await notebook.run("next(g)")).value == "'a'"
+
+    async def test_questions_are_answered_while_the_pc_is_busy(self, notebook: Notebook) -> None:
+        await notebook.run("a_long_name = 1")
+        await notebook.run("%relay")  # by now the server holds the name
+        cell = notebook.send("import time; time.sleep(2); print('done')")
+        reply = await notebook.ask("complete_request", {"code": "a_lon", "cursor_pos": 5})
+        assert not cell.reply.done()
+        assert "a_long_name" in reply["content"]["matches"]
+        assert (await cell.end()).text() == "done\n"
+
+    async def test_its_sockets_are_private(self, notebook: Notebook, desktop: Pc) -> None:
+        (folder,) = (desktop.sshd.relay_home / "run").glob("a*/")
+        assert stat.S_IMODE(folder.stat().st_mode) & 0o777 == 0o700
+        listening = subprocess.run(["ss", "-ltnp"], capture_output=True, text=True, check=False)
+        for process in desktop.processes():
+            assert f"pid={process.pid}," not in listening.stdout
+
+    async def test_status_as_json(self, notebook: Notebook) -> None:
+        done = await notebook.run("x = 1")
+        out = subprocess.run(
+            [sys.executable, "-m", "relay_kernel.cli", "status", "--json"],
+            capture_output=True,
+            check=True,
+        ).stdout
+        status = json.loads(out)
+        pc = status["targets"]["pc"]
+        assert (pc["phase"], pc["agent_version"]) == ("ready", __version__)
+        assert pc["rtt_ms"] > 0
+        assert pc["host"] == os.uname().nodename
+        assert pc["boot_id"]
+        (kernel,) = status["kernels"]
+        assert (kernel["spec"], kernel["primary"]) == ("python3", "pc")
+        assert kernel["cell"] >= done.relay["cell"] - 1
+        assert set(kernel) == {"id", "spec", "primary", "epoch", "cell", "safe_cell", "standby"}
+        assert status["files"] == {}
+        assert status["envs"] == {}

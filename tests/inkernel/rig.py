@@ -1,0 +1,191 @@
+"""Real kernels with the in-kernel package loaded, driven over their real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle.cloudpickle
+from jupyter_client.manager import KernelManager
+
+import relay_kernel
+
+if TYPE_CHECKING:
+    from jupyter_client.blocking.client import BlockingKernelClient
+
+FOLDER = str(Path(relay_kernel.__file__).parent / "inkernel")
+#: Seconds. A bound for what takes milliseconds; only a broken kernel meets it.
+PATIENCE = 60
+
+INJECTION = """\
+(lambda util, sys, folder, config: [
+    (sys.modules.__setitem__(spec.name, module), spec.loader.exec_module(module),
+     module.install(get_ipython(), config))
+    for spec in [util.spec_from_file_location(
+        "_relay_inkernel", folder + "/__init__.py", submodule_search_locations=[folder])]
+    for module in [util.module_from_spec(spec)]
+])(__import__("importlib.util").util, __import__("sys"), {folder!r}, {config!r}) and None
+"""
+
+
+class CellError(AssertionError):
+    """A cell raised in the kernel."""
+
+
+class Kernel:
+    """A real ipykernel.
+
+    Args:
+        store: folder of its chunk store.
+        place: where it is, in words.
+        folder: its working folder.
+    """
+
+    def __init__(self, store: Path, place: str, folder: Path) -> None:
+        self.manager = KernelManager()
+        environment = {**os.environ, "PYTHONHASHSEED": "random"}
+        self.manager.start_kernel(cwd=str(folder), env=environment)
+        self.client: BlockingKernelClient = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE)
+        self.output: list[dict[str, Any]] = []
+        config = {
+            "store": str(store),
+            "cloudpickle": cloudpickle.cloudpickle.__file__,
+            "kernel_id": uuid.uuid4().hex,
+            "place": place,
+        }
+        self.config = config
+        self.run(INJECTION.format(folder=FOLDER, config=config), silent=True)
+
+    def run(self, code: str, silent: bool = False) -> dict[str, Any]:
+        """Run a cell; return the reply. What it published is in ``output`` then."""
+        content = {"code": code, "silent": silent, "store_history": not silent}
+        content |= {"user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
+        return self._request("execute_request", content)
+
+    def check(self, code: str) -> None:
+        """Run a cell that must not raise.
+
+        Raises:
+            CellError: it did.
+        """
+        reply = self.run(code)
+        if reply["status"] != "ok":
+            raise CellError("\n".join(reply["traceback"]))
+
+    def shown(self) -> str:
+        """Return what the last request printed or displayed."""
+        parts = []
+        for message in self.output:
+            content = message["content"]
+            parts.append(content.get("text", "") or content.get("data", {}).get("text/plain", ""))
+        return "".join(parts)
+
+    def capture(self, cell: int = 1) -> dict[str, Any]:
+        """Return the manifest of the state as it is."""
+        reply = self.try_capture(cell)
+        assert reply["status"] == "ok", reply
+        return dict(reply["manifest"])
+
+    def try_capture(self, cell: int = 1) -> dict[str, Any]:
+        """Ask for the state; return the reply whatever it is."""
+        reply = self._request("relay_capture_request", {"cell": cell})
+        if reply["status"] == "ok":
+            reply["manifest"] = json.loads(bytes(reply["buffers"][0]))
+        return reply
+
+    def apply(self, manifest: dict[str, Any]) -> dict[str, str]:
+        """Take over a manifest; return the problems."""
+        reply = self.try_apply(manifest)
+        assert reply["status"] == "ok", reply
+        return dict(reply["problems"])
+
+    def try_apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Ask to take over a manifest; return the reply whatever it is."""
+        packed = json.dumps(manifest).encode()
+        return self._request("relay_apply_request", {"cell": manifest["cell"]}, [packed])
+
+    def stop(self) -> None:
+        """End the kernel."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    def _request(
+        self, kind: str, content: dict[str, Any], buffers: list[bytes] | None = None
+    ) -> dict[str, Any]:
+        message = self.client.session.msg(kind, content)
+        socket = self.client.shell_channel.socket
+        self.client.session.send(socket, message, buffers=buffers)
+        ident = message["header"]["msg_id"]
+        self.output = self._published(ident)
+        while True:
+            reply = self.client.get_shell_msg(timeout=PATIENCE)
+            if reply["parent_header"].get("msg_id") == ident:
+                return {**reply["content"], "buffers": reply["buffers"]}
+
+    def _published(self, ident: str) -> list[dict[str, Any]]:
+        """Return what was published for a request, up to its idle, but for busy and idle."""
+        found = []
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                message = self.client.get_iopub_msg(timeout=PATIENCE)
+            except Empty:
+                break
+            if message["parent_header"].get("msg_id") != ident:
+                continue
+            if message["msg_type"] != "status":
+                found.append(message)
+            elif message["content"]["execution_state"] == "idle":
+                return found
+        raise AssertionError("the kernel did not get idle")
+
+
+class Pair:
+    """A primary ``b`` and a standby ``a``, which share a store, as if every chunk had moved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = folder / "store"
+        self.b = Kernel(self.store, "the pc", self._home(folder, "b"))
+        self.a = Kernel(self.store, "the server", self._home(folder, "a"))
+        self.empty = {"a": self.a.capture(), "b": self.b.capture()}
+        self.problems: dict[str, str] = {}
+
+    @staticmethod
+    def _home(folder: Path, name: str) -> Path:
+        home = folder / name
+        home.mkdir()
+        return home
+
+    def reset(self) -> None:
+        """Make both kernels as they were when they started."""
+        self.a.apply(self.empty["a"])
+        self.b.apply(self.empty["b"])
+
+    def cell(self, code: str) -> dict[str, Any]:
+        """Run a cell on ``b`` and bring its state to ``a``; return the manifest."""
+        self.b.run(code)
+        manifest = self.b.capture()
+        self.problems = self.a.apply(manifest)
+        return manifest
+
+    def back(self) -> dict[str, Any]:
+        """Bring the state of ``a`` to ``b``; return the manifest."""
+        manifest = self.a.capture()
+        self.problems = self.b.apply(manifest)
+        return manifest
+
+    def stop(self) -> None:
+        """End both kernels."""
+        self.a.stop()
+        self.b.stop()
+
+    def chunks(self) -> set[str]:
+        """Return the keys of all chunks in the store."""
+        return {path.name for path in (self.store / "chunks").glob("*/*")}

@@ -1,0 +1,113 @@
+"""What cannot travel is named with its reason, and says so when it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.inkernel.rig import Pair
+
+REASONS = {
+    "v = (i for i in range(3))": "suspended in the middle",
+    "import threading; v = threading.Lock()": "a lock belongs to",
+    "import threading; v = {'deep': [threading.RLock()]}": "it holds a RLock",
+    "import threading; v = threading.Thread()": "a thread runs in one process",
+    "import socket; v = socket.socket()": "an open connection belongs",
+    "v = open('/etc/hostname')": "an open file belongs",
+    "v = open('/etc/hostname', 'rb')": "an open file belongs",
+    "v = [open('/etc/hostname')]": "it holds a TextIOWrapper",
+    "import subprocess; v = subprocess.Popen(['true'])": "a running program belongs",
+    "import sqlite3; v = sqlite3.connect(':memory:')": "an open connection belongs",
+    "import tempfile; v = tempfile.TemporaryDirectory()": "a temporary folder belongs",
+    "v = []\nfor _ in range(100_000): v = [v]": "nested too deeply",
+    "class E:\n    def __reduce__(self): raise ValueError('my own\\nwords')\nv = E()": (
+        "ValueError: my own words"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", REASONS)
+def test_reasons_are_one_short_line(pair: Pair, code: str) -> None:
+    """A user would not know what to do about a variable that is gone."""
+    manifest = pair.cell(code + "\ngood = [1]")
+    assert pair.problems == {}
+    assert list(manifest["left_behind"]) == ["v"]
+    reason = manifest["left_behind"]["v"]["reason"]
+    assert REASONS[code] in reason
+    assert "\n" not in reason
+    assert len(reason) < 300
+    pair.a.check("assert good == [1]")
+
+
+USES = [
+    "v + 1",
+    "v()",
+    "v.x",
+    "v.x = 1",
+    "v[0]",
+    "next(v)",
+    "list(v)",
+    "bool(v)",
+    "v == 3",
+    "with v: 0",
+]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_any_use_raises_one_clear_error(pair: Pair, use: str) -> None:
+    """A user would get an error that is about something else, or a wrong result."""
+    pair.cell("v = (i for i in range(3))")
+    reply = pair.a.run(use)
+    assert reply["ename"] == "LeftBehindError"
+    assert "`v` is not here: it is a generator that lives in the pc" in reply["evalue"]
+    assert "suspended" in reply["evalue"]
+
+
+def test_it_can_be_looked_at(pair: Pair) -> None:
+    """Showing a list with one such value in it would fail."""
+    pair.cell("v = (i for i in range(3))")
+    pair.a.run("[v]")
+    assert "v was left behind: a generator that lives in the pc" in pair.a.shown()
+
+
+def test_the_real_value_is_there_again_on_return(pair: Pair) -> None:
+    """A user would lose a generator because the server ran a cell meanwhile."""
+    pair.cell("v = (i for i in range(3)); next(v); x = 1")
+    pair.a.run("x = 2; w = v; box = [v]")
+    assert pair.back()["left_behind"].keys() == {"v", "w"}
+    assert pair.problems == {}
+    pair.b.check("assert next(v) == 1 and x == 2 and w is v and box[0] is v")
+
+
+def test_a_class_travels_without_what_cannot(pair: Pair) -> None:
+    """One lock in a class would take all its instances."""
+    manifest = pair.cell("import threading\nclass C:\n    lock = threading.Lock(); n = 1\nc = C()")
+    assert list(manifest["left_behind"]) == ["C.lock"]
+    assert pair.problems == {}
+    pair.a.check("assert c.n == 1 and 'left behind' in repr(C.lock)")
+    pair.a.run("C.n = 2")
+    pair.back()
+    pair.b.check("assert C.n == 2\nwith C.lock: pass")
+
+
+def test_what_loads_wrong_costs_only_itself(pair: Pair) -> None:
+    """A set in a cycle, which pickle writes and cannot read, would stop the snapshot."""
+    pair.b.run(
+        "class H:\n    def __init__(self): self.k = 1; self.s = {self}\n"
+        "    def __hash__(self): return self.k\nh = H(); x = 1"
+    )
+    problems = pair.a.apply(pair.b.capture())
+    assert list(problems) == ["h"]
+    pair.a.check("assert x == 1 and 'left behind' in repr(h)")
+    pair.back()
+    pair.b.check("assert h in h.s")
+
+
+def test_when_it_is_made_again_it_is_no_longer_left_behind(pair: Pair) -> None:
+    """A variable would stay on the list of the lost after the user replaced it."""
+    pair.cell("v = (i for i in range(3))")
+    manifest = pair.cell("v = [0, 1, 2]")
+    assert manifest["left_behind"] == {}
+    pair.a.check("assert v == [0, 1, 2]")

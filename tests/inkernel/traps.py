@@ -1,0 +1,654 @@
+"""Ways in which a copy of a notebook's state has differed from the original.
+
+Each trap: cells that run on the primary, with the state brought over after each one, and code
+that runs on the standby afterwards and must pass there as it would have on the primary. Cells
+are separated by a line of dashes; the last part is the check. ``@DIR@`` is an empty folder.
+"""
+
+# ruff: noqa: E501 - a trap is one look, not one column
+from __future__ import annotations
+
+import textwrap
+
+_TEXT = """
+# a function finds a global that is assigned later
+x = 1
+---
+def f(): return x
+---
+x = 42
+assert f() == 42 and f.__globals__ is globals()
+
+# a function assigns a global
+n = 0
+def bump():
+    global n
+    n += 1
+---
+bump()
+---
+bump()
+assert n == 2
+
+# two functions share a closure cell
+def make():
+    n = 0
+    def inc():
+        nonlocal n
+        n += 1
+    return inc, lambda: n
+inc, get = make()
+---
+inc()
+---
+inc()
+assert get() == 2
+
+# a closure that calls itself
+def make():
+    def fact(n): return 1 if n < 2 else n * fact(n - 1)
+    return fact
+fact = make()
+---
+assert fact(5) == 120 and fact.__closure__[0].cell_contents is fact
+
+# a closure cell without content
+def make():
+    def f(): return later
+    if False: later = 1
+    return f
+f = make()
+---
+try: f()
+except NameError: pass
+else: assert False
+
+# decorators, defaults, attributes and annotations of functions
+import functools
+def twice(g):
+    @functools.wraps(g)
+    def wrapper(*a, **k): return 2 * g(*a, **k)
+    return wrapper
+@twice
+def f(a: int, b=[1], *, c=3) -> int:
+    "Says."
+    return a + len(b) + c
+f.tag = "t"
+---
+assert f(1) == 10 and f.tag == "t" and f.__doc__ == "Says." and f.__wrapped__.__kwdefaults__ == {"c": 3}
+assert f.__annotations__ == {"a": int, "return": int} and f.__name__ == "f"
+
+# another name sees a change in place
+a = [1]; d = {"k": a}
+---
+a.append(2)
+---
+a.append(3)
+assert d["k"] is a and d["k"] == [1, 2, 3]
+
+# two names parted while their values stayed equal
+a = [1]; b = a
+---
+b = [1]
+---
+b.append(2)
+assert a == [1]
+
+# two names joined while their values stayed equal
+a = [1]; b = [1]
+---
+b = a
+---
+b.append(2)
+assert a == [1, 2]
+
+# two inner lists swapped, all equal
+p = [[1], [1]]; q = [p[0], p[1]]
+---
+q[0], q[1] = q[1], q[0]
+---
+q[0].append(2)
+assert p == [[1], [1, 2]]
+
+# an alias deep inside
+a = {"x": [[1]]}; b = {"y": [[1]]}
+---
+b["y"] = a["x"]
+---
+b["y"][0].append(2)
+assert a == {"x": [[1, 2]]}
+
+# an array and a view of it
+import numpy as np
+a = np.zeros(4); v = a[1:3]
+---
+v[0] = 7
+---
+a[2] = 9
+assert a[1] == 7 and v[1] == 9
+
+# views of an array that has no name
+import numpy as np
+u, w = (lambda a: (a[:6], a[4:]))(np.arange(10.0))
+---
+u[5] = -1
+assert w[1] == -1 and w[-1] == 9
+
+# views that go backwards, across and in strides
+import numpy as np
+a = np.arange(24.0).reshape(4, 6).copy()
+t, r, s = a.T, a[::-1, ::-2], a[1:3, 2:5]
+---
+a[2, 3] = 99
+assert t[3, 2] == 99 and s[1, 1] == 99 and r[1, 1] == 99 and a.flags.owndata
+
+# arrays inside of one container share memory
+import numpy as np
+box = {"whole": np.arange(5000.0)}; box["part"] = box["whole"][10:20]
+---
+box["whole"][10] = -5
+assert box["part"][0] == -5
+
+# arrays stay writable, or not, and keep order and type
+import numpy as np
+a = np.zeros(3); r = np.ones(3000); r.flags.writeable = False
+f = np.asfortranarray(np.arange(6000.0).reshape(60, 100)); s = np.array(["a", "bc"]); e = np.empty((0, 3))
+d = np.array(["2020-01-01"], "M8[D]"); c = np.array([(1, 2.0)], [("i", "i4"), ("f", "f8")]); z = np.array(5)
+---
+a[0] = 1; f[0, 0] = 2
+assert not r.flags.writeable and f.flags.f_contiguous and not f.flags.c_contiguous and f[59, 99] == 5999
+assert list(s) == ["a", "bc"] and e.shape == (0, 3) and str(d[0]) == "2020-01-01" and c["f"][0] == 2 and z == 5
+a.resize(5)
+
+# an array over a bytearray
+import numpy as np
+b = bytearray(8); a = np.frombuffer(b, "u1")
+---
+a[0] = 5
+assert b[0] == 5
+
+# a memoryview over a bytearray
+b = bytearray(4); m = memoryview(b)[1:]
+---
+m[0] = 1
+---
+m[1] = 2
+assert bytes(b) == b"\\0\\1\\2\\0"
+
+# an object array and arrays of arrays
+import numpy as np
+inner = [1]; o = np.array([inner, None, "x"], dtype=object)
+---
+inner.append(2)
+---
+assert o[0] is inner and o[0] == [1, 2]
+
+# frames do not see each other's writes
+import pandas as pd
+df = pd.DataFrame({"a": range(500), "b": list("xy") * 250}); s = df["a"]; box = [df, df["a"]]
+---
+df.loc[0, "a"] = 7
+---
+s.iloc[1] = 9; box[1].iloc[2] = 8
+assert df.loc[0, "a"] == 7 and s[0] == 0 and df.loc[1, "a"] == 1 and s[1] == 9 and df.loc[2, "a"] == 2
+assert df["b"].tolist()[:2] == ["x", "y"]
+
+# names with an underscore are the user's
+_cfg = {"lr": 1}; __x = 3; _7 = "mine"; _i_am = 4
+---
+_cfg["lr"] = 2
+---
+assert _cfg["lr"] == 2 and __x == 3 and _7 == "mine" and _i_am == 4
+
+# results are values like others
+[1]
+---
+y = _
+---
+_oh[1].append(2)
+---
+assert y == [1, 2] and Out[1] is y and _1 is y and _ is y
+
+# the last three results
+"a"
+---
+"b"
+---
+"c"
+---
+assert (_, __, ___) == ("c", "b", "a")
+
+# a deleted name
+x = 1; y = 2
+---
+del x
+---
+assert "x" not in globals() and y == 2
+
+# an id used again after a deletion
+x = [1]
+---
+del x; y = [2, 3]
+---
+assert "x" not in globals() and y == [2, 3]
+
+# attributes of a class set and deleted; an instance changes nothing of its class
+class P: n = 0
+p = P()
+---
+P.n = 5; P.extra = 1
+---
+del P.extra; p.z = 1
+---
+assert P.n == 5 and not hasattr(P, "extra") and type(p) is P and p.z == 1
+
+# an instance that comes later leaves the class as it is
+class P: n = 0
+---
+P.n = 5
+---
+p = P()
+---
+q = P()
+assert p.n == 5 and type(p) is type(q) is P and isinstance(p, P)
+
+# slots stay slots
+class S:
+    __slots__ = ("a", "__b")
+    def __init__(self): self.__b = 4
+    def b(self): return self.__b
+s = S(); s.a = 1
+---
+s.a = 2
+---
+assert not hasattr(s, "__dict__") and s.a == 2 and s.b() == 4
+try: s.c = 1
+except AttributeError: pass
+else: assert False
+
+# a class defined again keeps old instances apart
+class P: v = 1
+p = P()
+---
+class P: v = 2
+q = P()
+---
+assert (p.v, q.v, isinstance(p, P), type(q) is P, type(p).__name__) == (1, 2, False, True, "P")
+
+# super, properties, class and static methods, abstract base classes
+import abc
+class Base(abc.ABC):
+    count = 0
+    @abc.abstractmethod
+    def f(self): ...
+    @classmethod
+    def make(cls): return cls()
+    @staticmethod
+    def s(): return "s"
+    @property
+    def p(self): return self.f() + 1
+class Child(Base):
+    def __init__(self): super().__init__(); self.n = 3
+    def f(self): return self.n
+Base.register(int)
+c = Child.make()
+---
+c.n = 4
+---
+assert c.p == 5 and isinstance(c, Base) and isinstance(3, Base) and Child.s() == "s" and Child().n == 3
+try: Base()
+except TypeError: pass
+else: assert False
+
+# enums, flags, dataclasses, named tuples, generics, protocols
+import enum, dataclasses, typing, collections
+class Color(enum.Enum):
+    RED = 1
+    BLUE = "b"
+    def label(self): return self.name.lower()
+class Planet(enum.Enum):
+    EARTH = (5.9, 6.3)
+    def __init__(self, mass, radius): self.mass, self.radius = mass, radius
+class Right(enum.Flag):
+    R = 1
+    W = 2
+@dataclasses.dataclass(frozen=True)
+class D:
+    a: int
+    b: list = dataclasses.field(default_factory=list)
+@dataclasses.dataclass(order=True)
+class E:
+    k: int
+    v: str = "v"
+Pt = collections.namedtuple("Pt", "x y")
+class Nt(typing.NamedTuple):
+    u: int
+    w: str = "w"
+T = typing.TypeVar("T")
+class G(typing.Generic[T]):
+    def __init__(self, v: T): self.v = v
+class Td(typing.TypedDict):
+    a: int
+@typing.runtime_checkable
+class Has(typing.Protocol):
+    def go(self): ...
+things = [Color.RED, Planet.EARTH, Right.R | Right.W, D(1), E(2), Pt(1, 2), Nt(3), G[int](4)]
+---
+things.append(Color.BLUE)
+---
+assert things[0] is Color.RED and Color("b") is things[-1] and Color.RED.label() == "red"
+assert Planet.EARTH.mass == 5.9 and things[1] is Planet.EARTH and things[2] == Right.R | Right.W
+assert things[3] == D(1) and D(5).b == [] and E(1) < E(2) and things[4] == E(2, "v")
+assert things[5] == Pt(1, 2) and things[6] == Nt(3) and Nt(3).w == "w" and isinstance(things[7], G)
+assert not hasattr(things[5], "__dict__") and Td(a=1) == {"a": 1} and G[int](3).v == 3
+assert D.__dataclass_fields__["a"].default is dataclasses.MISSING and dataclasses.replace(D(1), a=2).a == 2
+@dataclasses.dataclass(frozen=True)
+class D2(D):
+    c: int = 3
+assert D2(1).c == 3
+
+# hooks of classes run once, where the class is defined
+seen = []
+class Meta(type):
+    def __new__(meta, name, bases, ns, **k): return super().__new__(meta, name, bases, ns, **k)
+    def __init__(cls, name, bases, ns, **k): super().__init__(name, bases, ns); seen.append(name)
+class Base(metaclass=Meta):
+    subs = []
+    def __init_subclass__(cls, tag, **k): super().__init_subclass__(**k); Base.subs.append((cls, tag))
+class Sub(Base, tag="t"): pass
+s = Sub()
+---
+assert seen == ["Base", "Sub"] and Base.subs == [(Sub, "t")] and type(Sub) is Meta
+class Other(Base, tag="o"): pass
+assert [t for _, t in Base.subs] == ["t", "o"] and seen[-1] == "Other"
+
+# a class that keeps its instances, in a set by their own hash
+class C:
+    all = set()
+    def __init__(self, k): self.k = k; C.all.add(self)
+    def __hash__(self): return hash(self.k)
+    def __eq__(self, o): return self.k == o.k
+c = C("one")
+---
+C("two")
+---
+assert len(C.all) == 2 and c in C.all and next(x for x in C.all if x == c) is c
+
+# a list that a class and a name share
+items = []
+class C: held = items
+---
+items.append(1)
+---
+C.held.append(2)
+assert items == [1, 2] and C.held is items
+
+# classes that mention each other
+class A:
+    def other(self): return B()
+class B(A):
+    kin = A
+A.kin = B
+---
+assert isinstance(A().other(), A) and B.kin is A and A.kin is B
+
+# cached_property and a local class
+import functools
+def make():
+    class Local:
+        @functools.cached_property
+        def v(self): return [1]
+    return Local()
+o = make(); o.v.append(2)
+---
+assert o.v == [1, 2] and type(o)().v == [1] and type(o).__qualname__ == "make.<locals>.Local"
+
+# NewType, type variables and aliases
+import typing
+UID = typing.NewType("UID", int)
+u = [UID]; good = 1
+---
+assert good == 1 and UID(3) == 3 and u[0] is UID
+
+# an exception whose constructor takes other arguments
+class E2(Exception):
+    def __init__(self, a, b): super().__init__("m"); self.a = a
+class E3(OSError):
+    def __init__(self, code, x): super().__init__(code, "text"); self.x = x
+e = E2(1, 2); f = E3(2, 5)
+try: raise ValueError("v") from KeyError("k")
+except ValueError as error: g = error
+---
+assert e.a == 1 and str(e) == "m" and f.errno == 2 and f.x == 5 and isinstance(g.__cause__, KeyError)
+
+# lru_cache, also on a function that calls itself from a closure
+import functools
+@functools.lru_cache
+def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+def make():
+    @functools.lru_cache(maxsize=7)
+    def g(n): return 1 if n < 2 else n * g(n - 1)
+    return g
+g = make()
+---
+fib(10)
+---
+assert fib(12) == 144 and g(5) == 120 and g.cache_parameters()["maxsize"] == 7 and fib.__name__ == "fib"
+
+# singledispatch
+import functools
+@functools.singledispatch
+def show(x): return "any"
+@show.register
+def _(x: int): return "int"
+---
+@show.register
+def _(x: list): return "list"
+---
+assert (show(1), show([]), show(None)) == ("int", "list", "any")
+@show.register
+def _(x: str): return "str"
+assert show("") == "str"
+
+# weak references
+import weakref
+class W: pass
+w = W(); r = weakref.ref(w); d = weakref.WeakValueDictionary(k=w); k = weakref.WeakKeyDictionary({w: 1})
+---
+w.x = 1
+---
+assert r() is w and d["k"] is w and k[w] == 1
+del w
+import gc; gc.collect()
+assert r() is None and not d and not k
+
+# live views of a dict
+d = {"a": 1}; ks, vs, its = d.keys(), d.values(), d.items()
+---
+d["b"] = 2
+---
+d["c"] = 3
+assert list(ks) == ["a", "b", "c"] and list(vs) == [1, 2, 3] and ("c", 3) in its
+
+# iterators keep their place
+it = iter([1, 2, 3]); z = zip([1, 2], "ab"); next(it)
+import itertools; c = itertools.count(5); next(c)
+---
+next(z)
+---
+assert next(it) == 2 and next(z) == (2, "b") and next(c) == 6
+
+# random numbers go on
+import random, numpy as np
+random.seed(1); np.random.seed(3)
+---
+r = random.random(); q = np.random.rand()
+---
+assert random.random() == 0.8474337369372327
+np.random.seed(3); np.random.rand(); want = np.random.rand()
+assert want != q
+
+# NumPy's random numbers go on
+import numpy as np
+np.random.seed(3); rng = np.random.default_rng(4)
+---
+np.random.rand(); rng.random()
+---
+got = np.random.rand(), rng.random()
+np.random.seed(3); np.random.rand(); rng = np.random.default_rng(4); rng.random()
+assert got == (np.random.rand(), rng.random())
+
+# folder, environment, search path, options
+import os, sys, pandas as pd, numpy as np
+os.chdir("@DIR@"); os.environ["RK"] = "1"; sys.path.insert(0, "@DIR@/lib"); sys.path.append("@DIR@/end")
+---
+pd.set_option("display.max_rows", 7); np.set_printoptions(precision=3); sys.setrecursionlimit(4321)
+---
+assert (os.getcwd(), os.environ["RK"], pd.get_option("display.max_rows")) == ("@DIR@", "1", 7)
+assert sys.path[0] == "@DIR@/lib" and sys.path[-1] == "@DIR@/end" and np.get_printoptions()["precision"] == 3
+assert sys.getrecursionlimit() == 4321
+
+# a cell that raises has changed what it changed
+x = 1
+---
+x = 2; 1/0
+---
+assert x == 2
+
+# names of the user that are names of ours
+import pickle as _pk; pickle = None; json = 5; globals_ = 1; base64 = "q"; open = 3; print = None; sys = 4; type = 5
+---
+assert json == 5 and pickle is None and open == 3 and sys == 4 and type == 5 and base64 == "q"
+del type, open
+
+# a name of IPython's that the user took and gave back
+exit = 5
+---
+del exit
+---
+assert "exit" not in globals() or exit != 5
+
+# a generator stays where it is and is not run again
+L = []; g = (L.append(i) or i for i in range(5))
+---
+a = next(g)
+---
+assert L == [0] and a == 0 and "left behind" in repr(g)
+
+# sources of functions
+def f():
+    return "the source"
+---
+import inspect
+assert "the source" in inspect.getsource(f)
+
+# In, Out and the count go on
+1+1
+---
+2+2
+---
+assert Out[2] == 4 and In[1] == "1+1" and _i1 == "1+1" and _i == "2+2"
+assert _ii == "1+1" and _1 == 2
+
+# the namespace, Out, In, the shell and the streams as values
+import sys
+ns, o, i, ip, out, me = globals(), Out, In, get_ipython(), sys.stdout, sys.modules["__main__"]
+def f(): return ns["later"]
+---
+later = 5
+---
+assert ns is globals() and o is Out and i is In and ip is get_ipython() and f() == 5
+assert out is sys.stdout and vars(me) is globals()
+
+# submodules named by their path
+import xml.dom.minidom, concurrent.futures
+---
+assert concurrent.futures.ThreadPoolExecutor and xml.dom.minidom.parseString
+
+# a module of the user's own holds on to a variable
+import os, sys, pathlib
+os.chdir("@DIR@"); sys.path.insert(0, "@DIR@"); sys.modules.pop("rkhelp", None)
+_ = pathlib.Path("rkhelp.py").write_text(
+    "REG = []\\nN = 0\\nBARE = object()\\ndef add(o, bare=BARE):\\n assert bare is BARE\\n REG.append(o)\\n"
+    "def poke():\\n global N\\n N += 1\\n for o in REG: o.append(9)\\n"); del _
+import rkhelp; a = [1]; rkhelp.add(a)
+---
+rkhelp.poke()
+---
+import rkhelp as m
+assert a == [1, 9] and m.REG[0] is a and m.N == 1
+m.add([])
+
+# a change that only a callback makes
+called = []
+def on_run(*_):
+    called.append(1)
+    get_ipython().events.unregister("post_run_cell", on_run)
+---
+get_ipython().events.register("post_run_cell", on_run)
+---
+assert called == [1]
+
+# a set and frozenset, and what has no order
+s = {"a", "b", "c"}; f = frozenset([1, (2, "x")]); d = dict(z=1, a=2)
+---
+s.add("d")
+---
+assert s == {"a", "b", "c", "d"} and f == frozenset([1, (2, "x")]) and list(d) == ["z", "a"]
+
+# values that refer to themselves
+a = []; a.append(a); d = {}; d["d"] = d
+class N: pass
+n = N(); n.self = n; n.box = [n]
+---
+a.append(1)
+---
+assert a[0] is a and a[1] == 1 and d["d"] is d and n.self is n and n.box[0] is n
+
+# the user's own way of packing
+class G:
+    def __init__(self): self.v = 1; self.skip = (i for i in ())
+    def __getstate__(self): print("noise"); return {"v": self.v}
+    def __setstate__(self, s): self.v = s["v"] + 10
+g = G()
+---
+assert g.v == 11 and not hasattr(g, "skip")
+
+# code run in a dict of its own
+d = {}
+exec("k = 5\\ndef f(): return k", d); f = d["f"]
+---
+assert f() == 5
+
+# a method, a partial, and an operator as values
+import functools, operator
+class M:
+    def __init__(self): self.v = []
+    def add(self, x): self.v.append(x)
+m = M(); add = m.add; p = functools.partial(m.add, 5); get = operator.itemgetter(0)
+---
+add(1)
+---
+add(2); p()
+assert m.v == [1, 2, 5] and get([7]) == 7 and add.__self__ is m
+
+# large values
+import numpy as np
+big = np.arange(400_000.0); text = "x" * 3_000_000; raw = bytes(2_500_000); rows = [{"i": i} for i in range(20_000)]
+---
+big[200_000] = -1; rows[9]["i"] = -9
+---
+assert big[200_000] == -1 and big[-1] == 399_999 and len(text) == 3_000_000 and rows[9]["i"] == -9 and raw[-1] == 0
+"""
+
+
+def _read(text: str) -> dict[str, tuple[list[str], str]]:
+    traps = {}
+    for part in text.strip().split("\n# ")[0:]:
+        name, _, body = part.removeprefix("# ").partition("\n")
+        *cells, check = textwrap.dedent(body).split("\n---\n")
+        traps[name] = ([cell.strip("\n") for cell in cells], check.strip("\n"))
+    return traps
+
+
+TRAPS = _read(_TEXT)
