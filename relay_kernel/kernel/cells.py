@@ -39,8 +39,8 @@ class Cell:
 class Cells:
     """All cells by number and by message id.
 
-    The requests of cells whose state is kept are of no more use; only who ran them is remembered, so that
-    stale output of a lost target can be told from the output of threads that a cell left behind.
+    The requests of cells whose state is kept are of no more use; who ran them is remembered, so
+    that stale output of a lost target can be told from that of threads a cell left behind.
     """
 
     def __init__(self) -> None:

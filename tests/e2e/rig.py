@@ -125,7 +125,8 @@ class Running:
 class Notebook:
     """A client of one kernel; by default of R."""
 
-    def __init__(self, folder: Path, kernel: str = "relay") -> None:
+    def __init__(self, folder: Path, kernel: str = "relay", *, ready: bool = True) -> None:
+        self._ready = ready
         shutil.copytree(REPO / "kernelspecs", folder / "kernels", dirs_exist_ok=True)
         own = str(folder / "kernels")
         specs = KernelSpecManager(kernel_dirs=[own, *KernelSpecManager().kernel_dirs])
@@ -144,7 +145,13 @@ class Notebook:
         return self
 
     async def _get_ready(self) -> None:
-        await self.client.wait_for_ready(timeout=SOON)
+        if self._ready:
+            await self.client.wait_for_ready(timeout=SOON)
+        else:
+            # No kernel will say what it is; R greets each subscriber, which must be enough.
+            welcome = await self.client.iopub_channel.get_msg(timeout=SOON)
+            while welcome["msg_type"] != "iopub_welcome":
+                welcome = await self.client.iopub_channel.get_msg(timeout=SOON)
         self._tasks = [
             asyncio.ensure_future(self._read(self.client.iopub_channel, self._on_iopub)),
             asyncio.ensure_future(self._read(self.client.shell_channel, self._on_shell)),

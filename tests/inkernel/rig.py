@@ -100,6 +100,17 @@ class Kernel:
             reply["manifest"] = json.loads(bytes(reply["buffers"][0]))
         return reply
 
+    def followed(self, code: str) -> dict[str, Any]:
+        """Run a cell; return the reply of the capture that follows it unasked."""
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
+        message = self.client.session.msg("execute_request", {**content, "allow_stdin": False})
+        self.client.shell_channel.send(message)
+        while True:
+            reply = self.client.get_shell_msg(timeout=PATIENCE)
+            ours = reply["parent_header"].get("msg_id") == message["header"]["msg_id"]
+            if ours and reply["msg_type"] == "relay_capture_reply":
+                return {**reply["content"], "buffers": reply["buffers"]}
+
     def apply(self, manifest: dict[str, Any]) -> dict[str, str]:
         """Take over a manifest; return the problems."""
         reply = self.try_apply(manifest)

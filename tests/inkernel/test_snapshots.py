@@ -216,14 +216,25 @@ def test_a_missing_module_costs_only_what_needs_it(pair: Pair, tmp_path: Any) ->
     pair.b.check("assert type(k) is m.K")
 
 
+def test_a_capture_follows_each_cell_unasked(pair: Pair) -> None:
+    """A PC that dies right after a cell would take its result along."""
+    for code in ("x = 1", "x = 2; 1/0"):
+        reply = pair.b.followed(code)
+        assert reply["status"] == "ok"
+        manifest = json.loads(bytes(reply["buffers"][0]))
+        assert reply["chunks"] == list(manifest["chunks"])
+        assert manifest["names"] == ["x"]
+    assert pair.a.apply({**manifest, "cell": 2}) == {}
+    pair.a.check("assert x == 2")
+
+
 def test_an_interrupt_while_packing_harms_nothing(pair: Pair) -> None:
     """A late Ctrl-C would kill the kernel, or the state of the notebook."""
-    pair.b.run(
+    reply = pair.b.followed(
         "import signal, os\nclass Slow:\n    on = True\n    def __getstate__(self):\n"
         "        if Slow.on:\n            Slow.on = False; os.kill(os.getpid(), signal.SIGINT)\n"
         "        return {'a': 1}\ns = Slow(); x = 1"
     )
-    reply = pair.b.try_capture()
     assert (reply["status"], reply["reason"]) == ("error", "it was interrupted")
     assert pair.a.apply(pair.b.capture()) == {}
     pair.a.check("assert x == 1 and s.a == 1")
