@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 
+from relay_kernel.cli.status import collect
+from relay_kernel.settings.paths import find_places
 from tests.e2e.rig import REPO, SOON
 
 if TYPE_CHECKING:
@@ -148,9 +150,9 @@ async def test_jupyterlab_runs_a_notebook_that_loses_its_pc(desktop: Pc, tmp_pat
         for _ in range(2):
             await page.keyboard.press("Shift+Enter")
         await outputs.get_by_text("42", exact=True).wait_for()
-        # The PC is connected while the first cells run here.
+        # The PC is connected while the first cells run here; the next one is to run on it.
         async with asyncio.timeout(SOON):
-            while not desktop.named("ipykernel_launcher"):
+            while collect(find_places())["targets"]["pc"]["phase"] != "ready":
                 await asyncio.sleep(0.1)
         await page.keyboard.press("Shift+Enter")
         await outputs.get_by_text("step 5").wait_for()
@@ -161,4 +163,5 @@ async def test_jupyterlab_runs_a_notebook_that_loses_its_pc(desktop: Pc, tmp_pat
         await outputs.get_by_text("x is 41").wait_for()
         await outputs.get_by_text("runs the cells").wait_for()
         text = await page.locator(".jp-Notebook").inner_text()
+        assert "pc was lost" in text
         assert text.count("step 7\n") == 1

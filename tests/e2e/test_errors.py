@@ -1,4 +1,4 @@
-"""Each thing a person can get wrong is one clear line; the cell runs here or ends with that line."""
+"""Each thing a person can get wrong is one clear line; the cell runs here or ends with it."""
 
 from __future__ import annotations
 
