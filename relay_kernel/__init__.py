@@ -1,3 +1,6 @@
-"""One notebook over two machines, after Conrad Ludgate's "Jupyter Notebooks and the Remote Kernel"."""
+"""One notebook over two machines.
+
+The idea is Conrad Ludgate's: "Jupyter Notebooks and the Remote Kernel" (2020).
+"""
 
 __version__ = "0.1.0"

@@ -99,6 +99,7 @@ class KernelHost:
                     cwd=_place(head["cwd"]),
                     env={**os.environ, **head["env"]},
                     store=self.store.root,
+                    place=head["place"],
                 )
                 _check_python(kernel.info, head.get("python"))
             except KernelStartError as error:

@@ -34,7 +34,8 @@ def injection(options: dict[str, Any]) -> str:
     """The code to execute silently in a new kernel.
 
     Args:
-        options: for ``inkernel.install``: ``store`` (folder of the chunk store), ``kernel_id``.
+        options: for ``inkernel.install``: ``store`` (folder of the chunk store), ``kernel_id``,
+            ``place`` (where this kernel is, in words).
     """
     options = {**options, "cloudpickle": cloudpickle.cloudpickle.__file__}
     return _CODE.format(package=PACKAGE, folder=str(_FOLDER), options=options)

@@ -72,8 +72,12 @@ class KernelProcess:
 
     # ------------------------------------------------------------------ start
 
-    async def start(self, spec: str, *, cwd: str, env: dict[str, str], store: Path) -> None:
+    async def start(
+        self, spec: str, *, cwd: str, env: dict[str, str], store: Path, place: str
+    ) -> None:
         """Launch the kernel of a kernelspec, and put our code into it.
+
+        ``place`` names the target, for what is said of variables that stay there.
 
         Raises:
             KernelStartError: no such kernelspec, its interpreter is gone, or it does not answer.
@@ -90,7 +94,7 @@ class KernelProcess:
                 await manager.start_kernel(cwd=cwd, env=env, stdout=output, stderr=output)
                 self._watch()
                 self._connect()
-                await self._prepare(store)
+                await self._prepare(store, place)
         except TimeoutError:
             text = f"kernel {spec} does not answer after {START_TIMEOUT:.0f} s"
             raise KernelStartError(f"{text}; its output is in {self.folder}/kernel.log") from None
@@ -116,9 +120,8 @@ class KernelProcess:
             socket.connect(f"ipc://{info['ip']}-{info[channel + '_port']}")
             self._channels[channel] = ZmqChannel(socket, partial(self._receive, channel))
 
-    async def _prepare(self, store: Path) -> None:
-        options = {"store": str(store), "kernel_id": self.id}
-        code = injection(options)
+    async def _prepare(self, store: Path, place: str) -> None:
+        code = injection({"store": str(store), "kernel_id": self.id, "place": place})
         content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
         info = asyncio.ensure_future(self.request("kernel_info_request", {}))
         reply = (await self.request("execute_request", content)).content

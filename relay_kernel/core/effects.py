@@ -54,7 +54,7 @@ class StartKernel:
 
 @dataclass(frozen=True)
 class Fill:
-    """Bring the state after a cell to a target, and make it so there."""
+    """Bring the state after a cell, or a newer one, to a target, and make it so there."""
 
     target: str
     cell: int

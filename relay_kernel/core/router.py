@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relay_kernel.core import events as ev
+from relay_kernel.core.choice import Go, Lose, Refuse, Wait, choose
 from relay_kernel.core.effects import (
     Abort,
     Discard,
@@ -24,68 +25,13 @@ from relay_kernel.core.effects import (
     Tell,
 )
 from relay_kernel.core.model import LOCAL, Phase, Policy, Run
+from relay_kernel.core.records import Cell, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 #: How often a standby's kernel may die before it is left alone until its target returns.
 DEATHS = 3
-#: Seconds for which no cell waits for a target that was too slow to be filled for one.
-IMPATIENCE = 30.0
-
-
-@dataclass
-class Cell:
-    """One execute_request on its way."""
-
-    number: int
-    target: str | None
-    stops: bool
-    submitted: float
-    run: Run = Run.FIRST
-    epoch: int = 0
-    ok: bool | None = None
-
-
-@dataclass
-class Target:
-    """What is believed of one target."""
-
-    name: str
-    phase: Phase = Phase.ABSENT
-    since: float = 0.0
-    reason: str = "not connected yet"
-    kernel: bool = False
-    #: A kernel was ordered, and neither answers nor has failed yet.
-    starting: bool = False
-    #: The cell whose state its kernel holds; 0 is the empty state all kernels start with.
-    applied: int = 0
-    filling: int | None = None
-    deaths: int = 0
-    impatient_until: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Go:
-    target: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Wait:
-    #: None: some event will end the wait.
-    until: float | None
-
-
-@dataclass(frozen=True)
-class _Lose:
-    target: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Refuse:
-    text: str
 
 
 @dataclass
@@ -114,7 +60,7 @@ class Router:
         self.unkept: list[Cell] = []
         self._notices: list[str] = []
         self._told: set[str] = set()
-        self._unsafe_reason = ""
+        self.unkept_reason = ""
         self._wait_until: float | None = None
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             ev.CellSubmitted: self._cell_submitted,
@@ -295,19 +241,19 @@ class Router:
 
     def _snapshot_failed(self, event: ev.SnapshotFailed, now: float) -> list[Effect]:
         if event.epoch == self.epoch and event.cell == self.head:
-            self._unsafe_reason = event.reason
+            self.unkept_reason = event.reason
             self._notice_once(f"the variables after cell {event.cell} are not safe: {event.reason}")
         return []
 
     def _snapshot_applied(self, event: ev.SnapshotApplied, now: float) -> list[Effect]:
         target = self.targets[event.target]
-        if target.filling == event.cell:
+        if target.filling is not None:
             target.filling, target.applied = None, event.cell
         return []
 
     def _apply_failed(self, event: ev.ApplyFailed, now: float) -> list[Effect]:
         target = self.targets[event.target]
-        if target.filling != event.cell:
+        if target.filling is None:
             return []
         # A kernel that could not take a state is in doubt: only a new one is known to be empty.
         target.filling, target.kernel = None, False
@@ -347,17 +293,17 @@ class Router:
         self._wait_until = None
         while self.queue and not self.running:
             cell = self.queue[0]
-            match self._choose(cell, now):
-                case _Go(target, reason):
+            match choose(self, cell, now):
+                case Go(target, reason):
                     effects += self._dispatch(self.queue.popleft(), target, reason)
                     effects += self._refill(now)
-                case _Wait(until):
+                case Wait(until):
                     self._wait_until = until
                     break
-                case _Lose(target, reason):
+                case Lose(target, reason):
                     effects += self._lose(target, reason, now)
                     effects += self._refill(now)
-                case _Refuse(text):
+                case Refuse(text):
                     self.queue.popleft()
                     effects.append(Fail(cell.number, "RelayTargetUnavailable", text))
                     effects += self._abort_queue() if cell.stops else []
@@ -376,76 +322,13 @@ class Router:
         if target != self.primary:
             self.primary = target
             self.epoch += 1
-        self._unsafe_reason = ""
+        self.unkept_reason = ""
         self.running = replace(cell, epoch=self.epoch)
         effects.append(Dispatch(cell.number, target, self.epoch, cell.run, reason))
         if cell.run is Run.FIRST:
             effects += [Tell(cell.number, text) for text in self._notices]
             self._notices.clear()
         return effects
-
-    def _choose(self, cell: Cell, now: float) -> _Go | _Wait | _Lose | _Refuse:
-        primary = self.targets[self.primary]
-        if primary.phase is Phase.QUIET:
-            until = max(primary.since, cell.submitted) + self.policy.wait_at_submit
-            return _Wait(until) if now < until else _Lose(primary.name, primary.reason)
-        forced = (cell.target or self.forced) if cell.run is Run.FIRST else None
-        if forced is not None:
-            return self._choose_forced(cell, forced, now)
-        for name in self.names:
-            target = self.targets[name]
-            if self._holds_head(target):
-                return _Go(name, self._why(name))
-            if self._worth_waiting(target, now):
-                until = cell.submitted + self.policy.handover
-                if now < until:
-                    return _Wait(until)
-                target.impatient_until = now + IMPATIENCE
-        return self._choose_none()
-
-    def _choose_forced(self, cell: Cell, name: str, now: float) -> _Go | _Wait | _Refuse:
-        target = self.targets.get(name)
-        if target is None:
-            known = ", ".join(self.names)
-            return _Refuse(f"there is no target {name!r}; there are: {known}")
-        how = f"%%relay {name}" if cell.target else f"%relay {name}"
-        if self._holds_head(target):
-            return _Go(name, f"asked for by {how}")
-        if target.kernel and target.phase in {Phase.FILLING, Phase.READY}:
-            if self._unsafe_reason and self.kept != self.head:
-                return _Refuse(f"the variables cannot be brought to {name}: {self._unsafe_reason}")
-            return _Wait(None)
-        until = cell.submitted + self.policy.wait_at_submit
-        if now < until:
-            return _Wait(until)
-        why = _because(f"{name} is {target.phase.value}", target.reason)
-        return _Refuse(f"{why}. Use `%relay auto` to run where possible.")
-
-    def _choose_none(self) -> _Wait | _Refuse:
-        local = self.targets[LOCAL]
-        if local.kernel or local.starting or local.phase is Phase.ABSENT:
-            return _Wait(None)
-        return _Refuse(f"no kernel can run this cell. local: {local.reason}")
-
-    def _holds_head(self, target: Target) -> bool:
-        usable = target.kernel and target.phase is not Phase.QUIET
-        return usable and target.filling is None and target.applied == self.head
-
-    def _worth_waiting(self, target: Target, now: float) -> bool:
-        """Whether a standby will hold the head in a moment: it was filled before."""
-        return (
-            target.kernel
-            and target.name != self.primary
-            and target.phase in {Phase.FILLING, Phase.READY}
-            and target.applied > 0
-            and now >= target.impatient_until
-        )
-
-    def _why(self, name: str) -> str:
-        first = self.targets[self.names[0]]
-        if name == first.name:
-            return "preferred"
-        return _because(f"{first.name} is {first.phase.value}", first.reason)
 
     # ------------------------------------------------------------------ loss
 
@@ -512,10 +395,6 @@ class Router:
         elif numbers or running:
             self._notices.append(text)
         return effects
-
-
-def _because(what: str, reason: str) -> str:
-    return f"{what}: {reason}" if reason else what
 
 
 def _cells(cells: Sequence[Cell]) -> str:

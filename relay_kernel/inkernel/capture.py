@@ -8,7 +8,6 @@ import os
 import sys
 
 from . import blobs, reasons
-from .names import name_of
 from .pickling import Pickler
 from .records import Record, pack_wire, seal
 from .scan import Scan
@@ -136,8 +135,8 @@ def _keep(state, scan, piece):
 def _leave(state, scan, piece):
     """Return a record of a tombstone for a value that cannot be packed."""
     root = piece.roots[0]
-    value = scan.value(root) if root[0] in "cm" else scan.values[root]
-    stone = state.leave(name_of(root), value, reasons.why(value, piece.error))
+    value = state.classes.get(root[1]) if root[0] == "c" else scan.values[root]
+    stone = state.leave(state.called(root), value, reasons.why(value, piece.error))
     dump = scan.pickler.pack((stone,))
     wire = {"roots": [list(root)], **pack_wire(dump, state.store, {})}
     record = Record(seal(wire), None)
@@ -179,11 +178,22 @@ def _sources(state):
 def _left_behind(state):
     left = {}
     for record in state.records:
-        if record.left is not None:
-            left.update((name_of(root), record.left) for root in record.roots)
-        for kind, key in record.roots if "skeletons" in record.wire else ():
-            for attribute, (value, stone) in state.stones.get(key, {}).items():
-                cls = state.classes.get(key) if kind == "c" else None
-                if vars(cls).get(attribute) in (value, stone) if cls else False:
-                    left[f"{cls.__name__}.{attribute}"] = facts_of(stone)
+        for kind, key in record.roots:
+            if kind == "c":
+                left.update(_left_of_class(state, key))
+            if record.left is not None and kind != "u":
+                left[state.called((kind, key))] = record.left
+    return left
+
+
+def _left_of_class(state, tid):
+    cls = state.classes.get(tid)
+    stones = state.stones.get(tid, {})
+    left = {}
+    for name, value in list(vars(cls).items()) if cls is not None else ():
+        kept, stone = stones.get(name, (None, None))
+        if stone is not None and kept is value:
+            left[f"{cls.__name__}.{name}"] = facts_of(stone)
+        elif type(value) is LeftBehind:
+            left[f"{cls.__name__}.{name}"] = facts_of(value)
     return left

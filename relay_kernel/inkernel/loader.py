@@ -101,17 +101,13 @@ class Loader:
         """Let tombstones stand for a component."""
         self.failed[number] = reason
         roots = self.components[number]["roots"]
-        names = [self._called(kind, key) for kind, key in roots]
+        names = [self.state.called((kind, key)) for kind, key in roots]
         for at, name in enumerate(names):
             if roots[at][0] != "u":
                 self.problems[name] = reason
         self.values[number] = [
             LeftBehind(name, "value", reason, self.place, self.kernel_id, "") for name in names
         ]
-
-    def _called(self, kind, key):
-        cls = self.state.classes.get(key) if kind == "c" else None
-        return f"class {cls.__name__}" if cls is not None else name_of((kind, key))
 
     # ------------------------------------------------------------- what pickles ask for
 

@@ -32,7 +32,8 @@ class Piece:
         self.roots = roots
         self.record = record
         self.dump = dump
-        self.error = error
+        # A traceback refers to the value for as long as the collector likes.
+        self.error = error and error.with_traceback(None)
         self.classes = dump.classes if dump is not None else set()
         if record is not None:
             self.classes = self.classes | record.classes
@@ -81,6 +82,7 @@ class Scan:
             bundle.memo = None
         self.pickler.close()
         self._joint.clear()
+        self.pieces, self.values = [], {}
 
     def unchanged(self):
         """Return the records of all that is as it was."""
@@ -237,7 +239,7 @@ class Scan:
             try:
                 self.pickler.pack((value,))
             except Exception as failure:
-                bad[name] = value, failure
+                bad[name] = value, failure.with_traceback(None)
         self.state.leave_attributes(whole, bad)
         try:
             self._add(Piece((root,), None, self.pack((root,))))

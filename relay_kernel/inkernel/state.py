@@ -12,7 +12,7 @@ from .classes import ClassTable
 from .context import Baseline, Context
 from .history import History
 from .modules import Modules
-from .names import Names
+from .names import Names, name_of
 from .reasons import kind_of, why
 from .tombstone import LeftBehind
 
@@ -80,7 +80,19 @@ class Kernel:
         for table in (self.skeletons, self.stones):
             for tid in table.keys() - tids:
                 del table[tid]
+        self._let_go()
         self.bundles = bundles.rebundle(self.bundles, records, scan.pack)
+
+    def _let_go(self):
+        """Keep only what a tombstone of the present state stands for."""
+        needed = {id(record.live) for record in self.records}
+        needed.update(id(value) for table in self.stones.values() for value, _ in table.values())
+        self.kept = {token: value for token, value in self.kept.items() if id(value) in needed}
+
+    def called(self, root):
+        """Return how a person would call a root."""
+        cls = self.classes.get(root[1]) if root[0] == "c" else None
+        return f"class {cls.__name__}" if cls is not None else name_of(root)
 
     def leave(self, name, value, reason):
         """Keep ``value`` here, and return the tombstone that travels instead."""

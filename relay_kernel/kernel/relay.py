@@ -91,7 +91,7 @@ class Relay:
             ef.Abort: self._abort,
             ef.Tell: lambda effect: self._tell(self.cells[effect.cell], effect.text),
             ef.StartKernel: lambda effect: self._start_kernel(effect.target),
-            ef.Fill: lambda effect: self.state.fill(effect.target, effect.cell),
+            ef.Fill: lambda effect: self.state.fill(effect.target),
             ef.Interrupt: lambda effect: self.links[effect.target].send(Message("interrupt")),
             ef.Discard: self._discard,
         }
@@ -316,6 +316,7 @@ class Relay:
 
     def _start_kernel(self, target: str) -> None:
         self.infos.pop(target, None)
+        self.state.forget(target)
         if target != LOCAL and LOCAL not in self.infos:
             # What Python the variables come from is known once the first kernel is up.
             self._start_later.add(target)
@@ -327,6 +328,7 @@ class Relay:
             env["JPY_SESSION_NAME"] = name
         head = {
             "spec": self.setup.spec,
+            "place": target,
             "cwd": str(here if target == LOCAL else near),
             "env": env,
             "epoch": self.router.epoch,
@@ -338,7 +340,7 @@ class Relay:
         target = effect.target
         self.infos.pop(target, None)
         self._start_later.discard(target)
-        self.state.lost(target)
+        self.state.forget(target)
         self.links[target].discard()
         for cell in list(self.cells.unfinished()):
             # Its reply came; its idle never will.

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Seconds for which a snapshot waits for a newer one before it goes to the disk and to standbys, so
+#: that a run of short cells is not slowed by the states between them.
+GATHER = 0.05
+
 
 @dataclass
 class Snapshot:
@@ -56,7 +60,10 @@ class StateMover:
         self._newest: Snapshot | None = None
         self._coming: Snapshot | None = None
         self._whole: Snapshot | None = None
+        self._saved: Snapshot | None = None
         self._saving: asyncio.Task[None] | None = None
+        self._fills: dict[str, asyncio.TimerHandle] = {}
+        self._filling: dict[str, Snapshot] = {}
         self._wanted = {name: Wanted(store) for name in links}
         for name, wanted in self._wanted.items():
             links[name].bulk_source = wanted.next
@@ -106,22 +113,24 @@ class StateMover:
 
     async def _save(self) -> None:
         """Make the newest whole snapshot durable, and again while newer ones have come."""
-        saved = None
-        while saved is not self._whole:
-            saved = self._whole
-            assert saved is not None
+        while self._whole is not self._saved:
+            await asyncio.sleep(GATHER)
+            snapshot = self._saved = self._whole
+            assert snapshot is not None
+            self._keep()
             try:
-                await asyncio.to_thread(self.store.save, saved.manifest, saved.keys)
+                await asyncio.to_thread(self.store.save, snapshot.manifest, snapshot.keys)
             except OSError as error:
                 reason = f"the server's disk refused: {error}"
-                self._emit(ev.SnapshotFailed(saved.epoch, saved.cell, reason))
-                continue
-            self.safe_cell = saved.cell
+                self._emit(ev.SnapshotFailed(snapshot.epoch, snapshot.cell, reason))
+            else:
+                self.safe_cell = snapshot.cell
         self._saving = None
 
     def _keep(self) -> None:
-        snapshots = [snapshot for snapshot in (self._whole, self._coming) if snapshot]
-        self.store.keep("mover", [key for snapshot in snapshots for key in snapshot.keys])
+        """Keep the chunks of all snapshots that are under way to somewhere, or are the last."""
+        under_way = [self._whole, self._coming, self._saved, *self._filling.values()]
+        self.store.keep("mover", {key for one in under_way if one for key in one.keys})
 
     def variables(self) -> tuple[list[str], dict[str, dict[str, str]]]:
         """The names in the newest snapshot, and those left behind with type and reason."""
@@ -132,11 +141,19 @@ class StateMover:
 
     # ------------------------------------------------------------------ to the standbys
 
-    def fill(self, target: str, cell: int) -> None:
-        """Bring the newest whole snapshot, which is that after ``cell``, to a target."""
-        assert self._whole is not None
-        head = {"cell": cell, "chunks": self._whole.keys}
-        self._links[target].send(Message("apply", head, (self._whole.manifest,)))
+    def fill(self, target: str) -> None:
+        """Bring the newest whole snapshot to a target, soon."""
+        if target not in self._fills:
+            loop = asyncio.get_running_loop()
+            self._fills[target] = loop.call_later(GATHER, self._fill, target)
+
+    def _fill(self, target: str) -> None:
+        snapshot = self._whole
+        assert snapshot is not None
+        del self._fills[target]
+        self._filling[target] = snapshot
+        head = {"cell": snapshot.cell, "chunks": snapshot.keys}
+        self._links[target].send(Message("apply", head, (snapshot.manifest,)))
 
     def wanted(self, target: str, keys: list[str]) -> None:
         """``target`` asks for chunks."""
@@ -145,15 +162,20 @@ class StateMover:
 
     def applied(self, target: str, head: dict[str, Any]) -> None:
         """The kernel at ``target`` took a snapshot over."""
+        self._filling.pop(target, None)
         self.problems[target] = head["problems"]
         self._emit(ev.SnapshotApplied(target, head["cell"]))
 
     def unapplied(self, target: str, head: dict[str, Any]) -> None:
         """The kernel at ``target`` could not take a snapshot over."""
+        self._filling.pop(target, None)
         self._emit(ev.ApplyFailed(target, head["cell"], head["reason"]))
 
-    def lost(self, target: str) -> None:
-        """A target was given up: what it owes will not come."""
+    def forget(self, target: str) -> None:
+        """The kernel at a target is gone, or given up: what it owes will not come."""
+        if fill := self._fills.pop(target, None):
+            fill.cancel()
+        self._filling.pop(target, None)
         self._wanted[target].keys.clear()
         self.problems.pop(target, None)
         if self._coming and self._coming.source == target:

@@ -88,7 +88,7 @@ def test_a_class_travels_without_what_cannot(pair: Pair) -> None:
     assert pair.problems == {}
     pair.a.check("assert c.n == 1 and 'left behind' in repr(C.lock)")
     pair.a.run("C.n = 2")
-    pair.back()
+    assert list(pair.back()["left_behind"]) == ["C.lock"]
     pair.b.check("assert C.n == 2\nwith C.lock: pass")
 
 
@@ -111,3 +111,25 @@ def test_when_it_is_made_again_it_is_no_longer_left_behind(pair: Pair) -> None:
     manifest = pair.cell("v = [0, 1, 2]")
     assert manifest["left_behind"] == {}
     pair.a.check("assert v == [0, 1, 2]")
+
+
+def test_it_really_goes_when_it_is_deleted(pair: Pair) -> None:
+    """A large object with a lock in it would fill the memory for good."""
+    pair.b.run(
+        "import builtins, weakref, threading\nclass Big:\n"
+        "    def __init__(self): self.lock = threading.Lock()\n"
+        "v = Big(); builtins.rk_seen = weakref.ref(v)"
+    )
+    assert list(pair.b.capture()["left_behind"]) == ["v"]
+    pair.b.run("del v")
+    assert pair.b.capture()["left_behind"] == {}
+    pair.b.check("assert rk_seen() is None")
+
+
+def test_a_result_that_stays_behind_is_listed_once(pair: Pair) -> None:
+    """``%relay vars`` would list the same generator four times."""
+    manifest = pair.cell("(i for i in range(3))")
+    assert list(manifest["left_behind"]) == ["Out[1]"]
+    pair.a.check("assert 'left behind' in repr(_) and 'left behind' in repr(Out[1])")
+    pair.back()
+    pair.b.check("assert next(_) == 0 and next(Out[1]) == 1")
