@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relay_kernel import __version__
+from relay_kernel.cli.status import collect
 from relay_kernel.settings.paths import find_places
+from tests.e2e.rig import SOON
 
 if TYPE_CHECKING:
     from tests.e2e.rig import Notebook, Pc
@@ -157,6 +160,16 @@ class TestMagics:
         assert "%relay TARGET" in (await alone.run("%relay?")).text()
 
 
+async def standby_holds(cell: int) -> None:
+    """Wait until the server's kernel holds the state after a cell."""
+    async with asyncio.timeout(SOON):
+        while True:
+            (kernel,) = collect(find_places())["kernels"]
+            if kernel["standby"]["local"]["applied_cell"] >= cell:
+                return
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.sshd
 class TestSwitch:
     async def test_forced_to_and_fro(self, notebook: Notebook, desktop: Pc) -> None:
@@ -228,8 +241,8 @@ a = np.arange(6.0); v = a[2:4]
         assert (await notebook.run("next(g)")).value == "'a'"
 
     async def test_questions_are_answered_while_the_pc_is_busy(self, notebook: Notebook) -> None:
-        await notebook.run("a_long_name = 1")
-        await notebook.run("%relay")  # by now the server holds the name
+        defined = await notebook.run("a_long_name = 1")
+        await standby_holds(defined.relay["cell"])
         cell = notebook.send("import time; time.sleep(2); print('done')")
         reply = await notebook.ask("complete_request", {"code": "a_lon", "cursor_pos": 5})
         assert not cell.reply.done()
