@@ -9,7 +9,7 @@ import logging
 import shutil
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.agent.host import KernelHost
@@ -45,7 +45,6 @@ class _Guest:
     keep: float
     host: KernelHost
     left_at: float | None = None
-    events: list[SessionEvent] = field(default_factory=list)
 
 
 class AgentServer:
@@ -54,6 +53,7 @@ class AgentServer:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._guests: dict[str, _Guest] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._busy_at = time.monotonic()
         self._ended = asyncio.Event()
 
@@ -137,7 +137,8 @@ class AgentServer:
         elif isinstance(event, Parted):
             log.info("notebook %s says goodbye: %s", guest.notebook, event.fields.get("reason"))
             task = asyncio.ensure_future(self._dismiss(guest, forever=True))
-            guest.host._tasks.add(task)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     # ------------------------------------------------------------------ ends
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from relay_kernel.core import effects as ef
 from relay_kernel.core import events as ev
 from relay_kernel.core.directives import parse
-from relay_kernel.core.model import LOCAL, Phase, Run
+from relay_kernel.core.model import LOCAL, Run
 from relay_kernel.kernel.cells import Cell, Cells
 from relay_kernel.kernel.magics import answer
+from relay_kernel.kernel.switchboard import Switchboard
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, unpack
 from relay_kernel.wire.message import Message
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Requests that ask about the state and do not change it: any kernel that holds it may answer.
-QUESTIONS = frozenset(
-    {"complete_request", "inspect_request", "is_complete_request", "history_request"}
-)
 _CLOSE_TIMEOUT = 2.0
 
 
@@ -77,11 +74,7 @@ class Relay:
         """By target: the kernel_info of its kernel."""
         self._status = status
         self._on_end = on_end
-        self._waiting: list[tuple[str, KernelFrames]] = []
-        self._behind: list[tuple[int, KernelFrames]] = []
-        self._comms: dict[str, str] = {}
-        self._subshells: dict[str, str] = {}
-        self._creating: dict[str, str] = {}
+        self.switchboard = Switchboard(router, links, self.infos)
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._execution_count = 0
@@ -99,7 +92,6 @@ class Relay:
             "execute_request": self._on_execute,
             "interrupt_request": self._on_interrupt,
             "shutdown_request": self._on_shutdown,
-            "create_subshell_request": self._on_create_subshell,
         }
         self._reports: dict[str, Callable[[str, Message], None]] = {
             "frames": self._on_frames,
@@ -153,61 +145,28 @@ class Relay:
             handle(target, message)
         except (ProtocolError, KeyError, TypeError) as error:
             log.warning("report %s of %s is not in order: %r", message.kind, target, error)
+        except Exception:
+            # The session must go on: what is wrong with one report is not wrong with the next.
+            log.exception("report %s of %s cost only itself", message.kind, target)
 
     # ------------------------------------------------------------------ requests
 
     def request(self, message: KernelFrames) -> None:
-        """Take a message from a front end."""
-        subshell = message.header.get("subshell_id")
+        """Take a message from a front end. A bad one is logged, never fatal."""
         handle = self._requests.get(message.type)
-        if handle and not subshell:
-            handle(message)
-        elif message.channel == "stdin":
-            self._pass_on(self.router.primary, message)
-        elif subshell:
-            self._pass_on(self._subshells.get(subshell, self.router.primary), message)
-        elif message.type.startswith("comm_") and message.type != "comm_info_request":
-            self._on_comm(message)
-        elif message.channel == "control" and message.type != "kernel_info_request":
-            self._pass_on(self.router.primary, message)
-        else:
-            self._ask(message)
-
-    def _ask(self, message: KernelFrames) -> None:
-        """Questions go to a kernel that is free, else to their place behind the queued cells."""
-        away = self.router.running and self.router.primary != LOCAL
-        about_kernel = message.type == "kernel_info_request"
-        if (about_kernel and message.channel == "control") or (away and message.type in QUESTIONS):
-            self._pass_on(LOCAL, message)
-        elif self.router.queue:
-            self._behind.append((self.router.queue[-1].number, message))
-        else:
-            self._pass_on(LOCAL if about_kernel else self._reachable(), message)
-
-    def _reachable(self) -> str:
-        """The primary, or the standby that stands in for it while it is quiet."""
-        primary = self.router.primary
-        return LOCAL if self.router.targets[primary].phase is Phase.QUIET else primary
-
-    def _pass_on(self, target: str, message: KernelFrames) -> None:
-        if target in self.infos:
-            self.links[target].send(pack(message))
-        else:
-            self._waiting.append((target, message))
-
-    def _on_comm(self, message: KernelFrames) -> None:
-        comm = str(message.content.get("comm_id"))
-        if message.type == "comm_open":
-            self._comms[comm] = self.router.primary
-        self._pass_on(self._comms.get(comm, self.router.primary), message)
-
-    def _on_create_subshell(self, message: KernelFrames) -> None:
-        self._creating[message.id] = self.router.primary
-        self._pass_on(self.router.primary, message)
+        try:
+            if handle and not message.header.get("subshell_id"):
+                handle(message)
+            else:
+                self.switchboard.take(message)
+        except ProtocolError as error:
+            log.warning("%s on %s ignored: %s", message.type, message.channel, error)
+        except Exception:
+            log.exception("%s on %s cost only itself", message.type, message.channel)
 
     def _on_execute(self, message: KernelFrames) -> None:
         if message.channel != "shell":
-            self._pass_on(self.router.primary, message)
+            self.switchboard.take(message)
             return
         content = message.content
         silent = bool(content.get("silent"))
@@ -255,14 +214,7 @@ class Relay:
         order = pack(cell.request, cell=cell.number, epoch=cell.epoch)
         self.links[cell.target].send(order)
         if effect.run is Run.FIRST:
-            self._release(cell.number)
-
-    def _release(self, number: int) -> None:
-        """Send the requests that stood in the queue right behind a cell."""
-        ready = [message for after, message in self._behind if after <= number]
-        self._behind = [(after, m) for after, m in self._behind if after > number]
-        for message in ready:
-            self._pass_on(self._reachable(), message)
+            self.switchboard.release(cell.number)
 
     def _fail(self, effect: ef.Fail) -> None:
         cell = self.cells[effect.cell]
@@ -293,7 +245,7 @@ class Relay:
         if not cell.idle:
             cell.idle = True
             self.front.status("idle", cell.request.header)
-        self._release(cell.number)
+        self.switchboard.release(cell.number)
 
     def _about(self, cell: Cell) -> dict[str, Any]:
         return {
@@ -356,9 +308,7 @@ class Relay:
                 self._start_kernel(name)
             self._start_later.clear()
         self.emit(ev.KernelStarted(target))
-        waiting, self._waiting = self._waiting, []
-        for name, request in waiting:
-            self._pass_on(name, request)
+        self.switchboard.kernel_started()
 
     def _on_captured(self, target: str, message: Message) -> None:
         if message.head["epoch"] == self.router.epoch and target == self.router.primary:
@@ -373,11 +323,8 @@ class Relay:
             self._on_iopub(target, frames, cell)
         elif cell and "cell" in message.head:
             self._on_reply(target, message, frames, cell)
-        elif frames.channel == "control" and frames.parent_id in self._creating:
-            owner = self._creating.pop(frames.parent_id)
-            self._subshells[str(frames.content.get("subshell_id"))] = owner
-            self.front.send(frames)
         else:
+            self.switchboard.look(target, frames)
             self.front.send(frames)
 
     def _on_reply(self, target: str, message: Message, frames: KernelFrames, cell: Cell) -> None:
@@ -394,8 +341,7 @@ class Relay:
 
     def _on_iopub(self, target: str, frames: KernelFrames, cell: Cell | None) -> None:
         msg_type = frames.type
-        if msg_type == "comm_open":
-            self._comms[str(frames.content.get("comm_id"))] = target
+        self.switchboard.look(target, frames)
         if cell is None:
             self.front.send(frames)
             return

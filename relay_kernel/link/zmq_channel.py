@@ -59,7 +59,11 @@ class ZmqChannel:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._on_frames(frames)
+            try:
+                self._on_frames(frames)
+            except BaseException:
+                self._read_soon()
+                raise
         self._read_soon()
 
     def close(self, linger: int = 0) -> None:

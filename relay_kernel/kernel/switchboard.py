@@ -1,0 +1,102 @@
+"""Requests that are no cells: which kernel each of them goes to, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel.core.model import LOCAL, Phase
+from relay_kernel.wire.kernel_frames import KernelFrames, pack
+
+if TYPE_CHECKING:
+    from relay_kernel.core.router import Router
+    from relay_kernel.kernel.targets import TargetLink
+
+#: Requests that ask about the state and do not change it: any kernel that holds it may answer.
+QUESTIONS = frozenset(
+    {"complete_request", "inspect_request", "is_complete_request", "history_request"}
+)
+
+
+class Switchboard:
+    """Passes requests on as they are; reads no more of one than it takes to see where it belongs.
+
+    Args:
+        infos: by target, the kernel_info of its kernel; a target without one has no kernel yet.
+    """
+
+    def __init__(
+        self, router: Router, links: dict[str, TargetLink], infos: dict[str, dict[str, Any]]
+    ) -> None:
+        self._router = router
+        self._links = links
+        self._infos = infos
+        self._waiting: list[tuple[str, KernelFrames]] = []
+        self._behind: list[tuple[int, KernelFrames]] = []
+        self._comms: dict[str, str] = {}
+        self._subshells: dict[str, str] = {}
+
+    def take(self, message: KernelFrames) -> None:
+        """Send a request to the kernel it belongs to."""
+        primary = self._router.primary
+        subshell = message.header.get("subshell_id")
+        if subshell:
+            self._pass_on(self._subshells.get(subshell, primary), message)
+        elif message.type.startswith("comm_") and message.type != "comm_info_request":
+            self._pass_on(self._owner_of_comm(message), message)
+        elif message.type == "kernel_info_request" and message.channel == "control":
+            self._pass_on(LOCAL, message)
+        elif message.channel == "shell":
+            self._ask(message)
+        else:
+            self._pass_on(primary, message)
+
+    def _owner_of_comm(self, message: KernelFrames) -> str:
+        comm = str(message.content.get("comm_id"))
+        if message.type == "comm_open":
+            self._comms[comm] = self._router.primary
+        return self._comms.get(comm, self._router.primary)
+
+    def _ask(self, message: KernelFrames) -> None:
+        """Questions go to a kernel that is free, else to their place behind the queued cells."""
+        away = self._router.running and self._router.primary != LOCAL
+        if away and message.type in QUESTIONS:
+            self._pass_on(LOCAL, message)
+        elif self._router.queue:
+            self._behind.append((self._router.queue[-1].number, message))
+        elif message.type == "kernel_info_request":
+            self._pass_on(LOCAL, message)
+        else:
+            self._pass_on(self._reachable(), message)
+
+    def _reachable(self) -> str:
+        """The primary, or the standby that stands in for it while it is quiet."""
+        primary = self._router.primary
+        return LOCAL if self._router.targets[primary].phase is Phase.QUIET else primary
+
+    def _pass_on(self, target: str, message: KernelFrames) -> None:
+        if target in self._infos:
+            self._links[target].send(pack(message))
+        else:
+            self._waiting.append((target, message))
+
+    def release(self, number: int) -> None:
+        """Send the requests whose place was right behind the cell ``number``."""
+        ready = [message for after, message in self._behind if after <= number]
+        if ready:
+            self._behind = [(after, m) for after, m in self._behind if after > number]
+        for message in ready:
+            self._pass_on(self._reachable(), message)
+
+    def kernel_started(self) -> None:
+        """Send what waited for a kernel that is up now."""
+        waiting, self._waiting = self._waiting, []
+        for target, message in waiting:
+            self._pass_on(target, message)
+
+    def look(self, target: str, frames: KernelFrames) -> None:
+        """Remember whose comms and subshells are whose, from what the kernels say."""
+        if frames.channel == "iopub":
+            if frames.type == "comm_open":
+                self._comms[str(frames.content.get("comm_id"))] = target
+        elif frames.type == "create_subshell_reply":
+            self._subshells[str(frames.content.get("subshell_id"))] = target
