@@ -165,7 +165,8 @@ async def standby_holds(cell: int) -> None:
     async with asyncio.timeout(SOON):
         while True:
             (kernel,) = collect(find_places())["kernels"]
-            if kernel["standby"]["local"]["applied_cell"] >= cell:
+            standby = kernel["standby"].get("local", {"applied_cell": 0})
+            if standby["applied_cell"] >= cell:
                 return
             await asyncio.sleep(0.02)
 
