@@ -152,6 +152,18 @@ def test_every_report_is_explained_and_understood() -> None:
     assert rows == reported() | {"frames"}
 
 
+def test_every_field_of_a_message_is_explained() -> None:
+    read = set()
+    for path in [PACKAGE / "agent/host.py", *(PACKAGE / "kernel").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Constant):
+                continue
+            if getattr(node.value, "attr", getattr(node.value, "id", "")) == "head":
+                read.add(node.slice.value)
+    assert {"spec", "chunks", "problems"} <= read
+    assert read <= names(page("protocol.md"))
+
+
 def lines_of_errors() -> list[str]:
     """The lines that the page of errors quotes."""
     text = page("errors.md").partition("## Reaching the PC")[2]

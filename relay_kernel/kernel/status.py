@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relay_kernel.kernel.targets import TargetLink
 
 #: Seconds in which changes are gathered before the file is written.
-_GATHER = 0.1
+_GATHER = 0.2
 
 
 class StatusFile:
