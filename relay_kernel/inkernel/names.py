@@ -91,7 +91,17 @@ class Names:
             elif kind == "o":
                 self.outputs()[key] = value
                 self._put_hidden(f"_{key}", value)
+        self._order_outputs()
         self._put_underscores(values)
+
+    def _order_outputs(self):
+        """Let ``Out`` list its entries as they came into being: by number."""
+        outputs = self.outputs()
+        numbers = list(outputs)
+        if all(type(number) is int for number in numbers) and numbers != sorted(numbers):
+            ordered = {number: outputs[number] for number in sorted(numbers)}
+            outputs.clear()
+            outputs.update(ordered)
 
     def _drop(self, name):
         if name in self.baseline:

@@ -214,10 +214,13 @@ a = np.arange(6.0); v = a[2:4]
         await notebook.run("[1]")
         before = await notebook.run("y = _; y")
         await notebook.run("%relay local")
-        after = await notebook.run(f"_oh[{before.count}] is y, In[{before.count}], _ is y")
-        assert after.count == before.count + 2
+        last = await notebook.run("_ is y")
+        assert (last.target, last.value) == ("local", "True")
+        assert (await notebook.run("list(Out) == sorted(Out)")).value == "True"
+        after = await notebook.run(f"_oh[{before.count}] is y, In[{before.count}]")
+        assert after.count == before.count + 4
         assert after.target == "local"
-        assert after.value == "(True, 'y = _; y', True)"
+        assert after.value == "(True, 'y = _; y')"
 
     async def test_a_cell_that_raised_has_changed_things(self, notebook: Notebook) -> None:
         await notebook.run("x = 1")
