@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import re
 import shutil
 import signal
 import time
@@ -16,7 +17,7 @@ from relay_kernel.agent.host import KernelHost
 from relay_kernel.agent.identity import introduction
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stream import SocketStream
-from relay_kernel.store.chunks import Store
+from relay_kernel.store.chunks import Store, sweep
 from relay_kernel.wire import frames
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.frames import Decoder, Note, Type
@@ -34,6 +35,8 @@ GREETING = 10.0
 #: Seconds without any session after which the agent ends itself.
 IDLE = 600.0
 _TICK = 5.0
+#: What names a session or a notebook; it becomes part of a path.
+_NAME = re.compile(r"[0-9A-Za-z-]{1,80}")
 
 
 @dataclass
@@ -59,6 +62,7 @@ class AgentServer:
 
     async def serve(self) -> None:
         """Listen until nobody has wanted anything for a while, or until :meth:`stop`."""
+        sweep(self._places.store, time.time())
         path = self._places.agent_socket
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._connected, path)
@@ -118,7 +122,7 @@ class AgentServer:
 
     def _welcome(self, name: str, hello: dict[str, Any]) -> _Guest:
         notebook = str(hello.get("notebook"))
-        if not (notebook.isalnum() and name.isalnum()):
+        if not (_NAME.fullmatch(notebook) and _NAME.fullmatch(name)):
             raise ProtocolError("a session or a notebook has a name that is none")
         session = Session({**introduction(), "session": name}, float(hello["heartbeat"]))
         pump = Pump(session, lambda event: self._on_event(name, event))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import re
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -57,12 +58,11 @@ class RelayKernelApp(IPKernelApp):
 
     def init_kernel(self) -> None:
         """Create the kernel, which takes the sockets itself."""
-        found = re.search(r"([0-9a-zA-Z]+)\.json$", self.connection_file.replace("-", ""))
         self.kernel = RelayKernel.instance(
             parent=self,
             session=self.session,
             log=self.log,
-            notebook=found.group(1) if found else "unnamed",
+            notebook=_name_of(self.connection_file),
         )
 
     def close(self) -> None:
@@ -70,6 +70,12 @@ class RelayKernelApp(IPKernelApp):
         if not self.iopub_socket.closed:
             self.iopub_socket.close(linger=0)
         super().close()
+
+
+def _name_of(connection_file: str) -> str:
+    """The id that Jupyter gave this kernel, which names its connection file."""
+    name = Path(connection_file).stem.removeprefix("kernel-")
+    return re.sub(r"[^0-9A-Za-z-]", "-", name) or "unnamed"
 
 
 def main() -> None:

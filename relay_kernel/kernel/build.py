@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, cast
 
 from relay_kernel.core import events as ev
@@ -14,7 +15,7 @@ from relay_kernel.kernel.status import StatusFile
 from relay_kernel.kernel.targets import Callbacks, LocalTarget, RemoteTarget, TargetLink
 from relay_kernel.settings.config import Config, ConfigError, load_config
 from relay_kernel.settings.paths import find_places
-from relay_kernel.store.chunks import Store
+from relay_kernel.store.chunks import Store, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -41,8 +42,9 @@ def build(
         names,
         Policy(cast("OnLoss", wanted.on_loss), wanted.lost_after, wanted.wait_at_submit),
     )
+    sweep(places.store, time.time())
     store = Store(places.store / setup.notebook)
-    folder = places.run / f"k{setup.notebook[:8]}"
+    folder = places.run / f"k{setup.notebook[-8:]}"
     folder.mkdir(mode=0o700, exist_ok=True)
 
     # The parts know each other in a circle: links report to R, and R sends over links.

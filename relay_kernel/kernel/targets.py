@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,7 @@ class LocalTarget(TargetLink):
     async def close(self, reason: str) -> None:
         """See :class:`TargetLink`."""
         await self._host.close()
+        shutil.rmtree(self._host.folder, ignore_errors=True)
 
 
 class RemoteTarget(TargetLink):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: blake2b with 20 bytes, in hexadecimal.
 _KEY = re.compile(r"[0-9a-f]{40}")
 
+#: Seconds after which a store that nobody has written a manifest to is nobody's.
+ABANDONED = 14 * 86400.0
+
 
 class StoreError(RelayError):
     """A chunk is missing, damaged, or wrongly named."""
@@ -124,6 +127,18 @@ class Store:
     def remove(self) -> None:
         """Remove everything: the notebook's life is over."""
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def sweep(folder: Path, now: float) -> None:
+    """Remove the stores of notebooks that ended without a word, long ago.
+
+    Args:
+        folder: has one store for each notebook.
+        now: seconds since the epoch.
+    """
+    for store in folder.glob("*/"):
+        if now - store.stat().st_mtime > ABANDONED:
+            shutil.rmtree(store, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

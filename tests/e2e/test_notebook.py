@@ -114,6 +114,7 @@ comm.on_msg(got.append)
         assert not Path(f"/proc/{pid}").exists()
         assert not list(places.store.iterdir())
         assert not list(places.kernels.iterdir())
+        assert not list(places.run.glob("k*/*"))
 
     async def test_restart_begins_anew(self, alone: Notebook) -> None:
         await alone.run("x = 1")
