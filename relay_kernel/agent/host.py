@@ -1,6 +1,6 @@
 """The agent of one kernel: orders come in over a session, reports go out.
 
-Orders: ``start``, ``frames``, ``interrupt``, ``apply``, ``want``, ``chunk``, ``stop``.
+Orders: ``start``, ``frames``, ``interrupt``, ``apply``, ``want``, ``chunk``.
 Reports: ``started``, ``failed``, ``died``, ``frames``, ``captured``, ``uncaptured``, ``applied``,
 ``unapplied``, ``want``, ``chunk``. ``docs/protocol.md`` says what each holds.
 """

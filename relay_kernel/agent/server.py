@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay_kernel.agent.host import KernelHost
 from relay_kernel.agent.identity import introduction
+from relay_kernel.link.peer import is_own
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stream import SocketStream
 from relay_kernel.store.chunks import Store, sweep
@@ -86,6 +87,10 @@ class AgentServer:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         stream = SocketStream(reader, writer)
+        if not is_own(writer.get_extra_info("socket")):
+            log.warning("a connection of another user was refused")
+            stream.close()
+            return
         try:
             async with asyncio.timeout(GREETING):
                 hello = await _greeting(stream)

@@ -9,6 +9,8 @@ import types
 _RECORD = frozenset(("In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii"))
 _INPUT = re.compile(r"_i\d+")
 _OUTPUT = re.compile(r"_(\d+)")
+#: What a name can be by its looks: IPython's record, whatever it holds; or the user's.
+_RECORDED, _FREE = -1, -2
 #: The last three results.
 UNDERSCORES = ("_", "__", "___")
 _MISSING = object()
@@ -44,6 +46,7 @@ class Names:
         self.shell = shell
         self.user_ns = shell.user_ns
         self.baseline = dict(shell.user_ns)
+        self._looks = {}
 
     def outputs(self):
         """Return the dict behind ``Out``."""
@@ -57,7 +60,9 @@ class Names:
         for name, value in self.user_ns.copy().items():
             if name in baseline and baseline[name] is value:
                 continue
-            if type(name) is str and not (name[:1] == "_" and self._is_record(name, value)):
+            if type(name) is str and not (
+                name[:1] == "_" and self._is_record(name, value, outputs)
+            ):
                 found["n", name] = value
         for number, value in outputs.copy().items():
             found["o", number] = value
@@ -67,14 +72,23 @@ class Names:
                 found["u", name] = value
         return found
 
-    def _is_record(self, name, value):
+    def _is_record(self, name, value, outputs):
+        """Whether a name that begins with an underscore is IPython's and not the user's."""
+        looks = self._looks.get(name)
+        if looks is None:
+            looks = self._looks[name] = self._classify(name)
+        if looks < 0:
+            return looks == _RECORDED
+        return outputs.get(looks, _MISSING) is value
+
+    def _classify(self, name):
+        """Return what a name is by its looks; for ``_N``, the number of the output it may be."""
         if name in _RECORD or name in UNDERSCORES or _INPUT.fullmatch(name):
-            return True
+            return _RECORDED
         if name in self.baseline and name.startswith("__"):
-            return True
+            return _RECORDED
         found = _OUTPUT.fullmatch(name)
-        number = int(found.group(1)) if found else None
-        return number is not None and self.outputs().get(number, _MISSING) is value
+        return int(found.group(1)) if found else _FREE
 
     def put(self, values):
         """Make the roots exactly ``values``: set them, and delete what else is the user's."""

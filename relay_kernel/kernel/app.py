@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import logging.handlers
 import re
@@ -38,17 +39,18 @@ class RelayKernelApp(IPKernelApp):
         """Bind IOPub so that it welcomes every subscriber, and drops nothing."""
         socket = context.socket(zmq.XPUB)
         socket.linger = 1000
-        socket.sndhwm = 0
         socket.xpub_verbose = True
         self._apply_curve_server_options(socket)
         self.iopub_port: int = self._bind_socket(socket, self.iopub_port)
         self.iopub_socket = socket
 
-    def init_sockets(self) -> None:
-        """Bind, without a limit at which messages to a slow client are dropped."""
-        super().init_sockets()
-        for socket in (self.shell_socket, self.control_socket, self.stdin_socket):
-            socket.sndhwm = 0
+    def _bind_socket(self, s: zmq.Socket[bytes], port: int) -> int:
+        """Bind, without a limit at which messages to a slow client are dropped.
+
+        The limit counts from the moment of binding, so it has to go before.
+        """
+        s.sndhwm = 0
+        return int(super()._bind_socket(s, port))
 
     def init_io(self) -> None:
         """Leave stdout and stderr alone."""
@@ -89,4 +91,6 @@ def main() -> None:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False
+    # What is loaded by now stays to the end: the collector need not look at it again.
+    gc.freeze()
     RelayKernelApp.launch_instance(config=Config({"IPKernelApp": {"quiet": True}}))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relay_kernel.link.pins import pin
+from relay_kernel.link.pins import HostKey, pin
 from relay_kernel.settings.edit import add_target
 from tests.e2e.rig import SOON, Notebook, Pc, configure
 from tests.sshd import Sshd, make_key
@@ -130,6 +130,8 @@ async def test_a_pc_that_is_not_there_is_no_reason_to_complain(
     server: Places, tmp_path: Path, address: str, words: str
 ) -> None:
     add_target(server.config, "pc", ssh=address)
+    _, blob, *_ = make_key(tmp_path / "host").with_suffix(".pub").read_text().split()
+    pin(server, "pc", HostKey("ssh-ed25519", blob))
     configure(server, wait_at_submit=1.0)
     async with Notebook(tmp_path) as notebook:
         result = await notebook.run("6 * 7")
