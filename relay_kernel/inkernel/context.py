@@ -54,6 +54,8 @@ class Context:
         self._random = None
         self._seen = 1
         self._imports = set()
+        #: The environment as it was last time, and what of it had changed.
+        self._environ = (None, {})
 
     def capture(self):
         """Return section -> what travels, for sections that have something to say."""
@@ -113,6 +115,13 @@ class Context:
 
     def take_environ(self):
         """Return name -> value (None: deleted) of what changed since the kernel started."""
+        raw = os.environ._data
+        if raw == self._environ[0]:
+            return self._environ[1]
+        self._environ = (dict(raw), self._changed_environ())
+        return self._environ[1]
+
+    def _changed_environ(self):
         before, now = self.baseline.environ, dict(os.environ)
         names = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
         return {name: now.get(name) for name in sorted(names) if not _of_the_machine(name)}

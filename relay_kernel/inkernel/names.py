@@ -55,14 +55,15 @@ class Names:
 
     def roots(self):
         """Return root -> value for all that is the user's."""
-        baseline, outputs = self.baseline, self.outputs()
+        baseline, outputs, looks = self.baseline, self.outputs(), self._looks
         found = {}
         for name, value in self.user_ns.copy().items():
             if name in baseline and baseline[name] is value:
                 continue
-            if type(name) is str and not (
-                name[:1] == "_" and self._is_record(name, value, outputs)
-            ):
+            kind = looks.get(name)
+            if kind is None:
+                kind = looks[name] = self._classify(name)
+            if kind == _FREE or (kind >= 0 and outputs.get(kind, _MISSING) is not value):
                 found["n", name] = value
         for number, value in outputs.copy().items():
             found["o", number] = value
@@ -72,17 +73,12 @@ class Names:
                 found["u", name] = value
         return found
 
-    def _is_record(self, name, value, outputs):
-        """Whether a name that begins with an underscore is IPython's and not the user's."""
-        looks = self._looks.get(name)
-        if looks is None:
-            looks = self._looks[name] = self._classify(name)
-        if looks < 0:
-            return looks == _RECORDED
-        return outputs.get(looks, _MISSING) is value
-
     def _classify(self, name):
         """Return what a name is by its looks; for ``_N``, the number of the output it may be."""
+        if type(name) is not str:
+            return _RECORDED  # No code can name it, so nothing of it travels.
+        if name[:1] != "_" and name not in _RECORD:
+            return _FREE
         if name in _RECORD or name in UNDERSCORES or _INPUT.fullmatch(name):
             return _RECORDED
         if name in self.baseline and name.startswith("__"):
