@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Seconds for which the report of a capture lets a next cell pass.
+AFTER_YOU = 0.005
+
 
 @dataclass(frozen=True)
 class _Cell:
@@ -52,6 +55,7 @@ class KernelHost:
         self._kernel: KernelProcess | None = None
         self._epoch = 0
         self._cells: dict[str, _Cell] = {}
+        self._captured: tuple[_Cell, KernelFrames] | None = None
         self._applies: dict[str, int] = {}
         self._staging: tuple[Message, set[str]] | None = None
         #: After an error the kernel drops execute_requests for a moment (stop_on_error). What came
@@ -133,6 +137,7 @@ class KernelHost:
     # ------------------------------------------------------------------ what the kernel says
 
     def _on_kernel(self, frames: KernelFrames) -> None:
+        self._report_capture()
         cell = self._cells.get(frames.parent_id) if frames.channel == "shell" else None
         if cell is None:
             self.pump.send(pack(frames))
@@ -155,20 +160,30 @@ class KernelHost:
             self._on_applied(number, frames.content)
 
     def _on_captured(self, cell: _Cell, frames: KernelFrames) -> None:
-        self.store.writers -= 1
-        content = frames.content
         held, self._held = self._held or [], None
         for waiting in held:
             if self._kernel:
                 self._kernel.send(waiting)
+        # The next cell may be on its way here: it goes first, since nobody waits for this.
+        self._captured = (cell, frames)
+        asyncio.get_running_loop().call_later(AFTER_YOU, self._report_capture)
+
+    def _report_capture(self) -> None:
+        """Report the last capture, if that is not done; it precedes what the kernel says next."""
+        if self._captured is None:
+            return
+        (cell, frames), self._captured = self._captured, None
+        self.store.writers -= 1
+        content = frames.content
+        about = {"cell": cell.number, "epoch": cell.epoch}
         if content.get("status") != "ok":
             reason = content.get("reason", "the kernel did not say why")
-            self._report("uncaptured", cell=cell.number, epoch=cell.epoch, reason=reason)
+            self._report("uncaptured", **about, reason=reason)
             return
-        self._keep(content["chunks"])
-        head = {"cell": cell.number, "epoch": cell.epoch, "chunks": content["chunks"]}
-        manifest = frames.body[4]
-        self.pump.send(Message("captured", {**head, "seconds": content["seconds"]}, (manifest,)))
+        chunks = content["chunks"]
+        self._keep(chunks)
+        head = {**about, "chunks": chunks, "seconds": content["seconds"]}
+        self.pump.send(Message("captured", head, (frames.body[4],)))
 
     def _keep(self, keys: list[str]) -> None:
         """Keep the chunks of a new state, and of the one before: R may still be fetching those."""
@@ -176,6 +191,7 @@ class KernelHost:
         self.store.keep("host", self._before | self._now)
 
     def _on_death(self, reason: str) -> None:
+        self._report_capture()
         self._forget_kernel()
         self._report("died", reason=reason)
 
@@ -238,7 +254,8 @@ class KernelHost:
     # ------------------------------------------------------------------ end
 
     def _forget_kernel(self) -> None:
-        self.store.writers -= len(self._cells) + len(self._applies)
+        self.store.writers -= len(self._cells) + len(self._applies) + bool(self._captured)
+        self._captured = None
         self._kernel = None
         self._held = None
         self._staging = None
