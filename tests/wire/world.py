@@ -1,0 +1,213 @@
+"""Two sessions, joined by links that deliver bytes when they like and are cut when they like."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel.wire.frames import Decoder
+from relay_kernel.wire.message import Message
+from relay_kernel.wire.session import Opened, Received, Session, SessionEvent, Silent
+
+if TYPE_CHECKING:
+    from relay_kernel.wire.frames import Frame
+
+
+class End:
+    """One session, and what it was given, has said and has heard."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.sent: dict[bool, list[str]] = {False: [], True: []}
+        self.heard: dict[bool, list[str]] = {False: [], True: []}
+        self.order: list[str] = []
+        self.opened = 0
+        self.up = False
+        #: Written to the present link, and not at the other end yet.
+        self.flying = bytearray()
+
+    def send(self, size: int = 0, *, bulk: bool = False) -> None:
+        text = f"{'bulk' if bulk else 'urgent'} {len(self.sent[bulk])}"
+        self.sent[bulk].append(text)
+        self.session.send(Message(text, {}, (bytes(size),)), bulk=bulk)
+
+    def write(self) -> None:
+        """What the session wants to write goes to the link, or nowhere."""
+        data = b"".join(self.session.data_to_send())
+        if self.up:
+            self.flying += data
+
+    def take(self, events: list[SessionEvent]) -> None:
+        for event in events:
+            if isinstance(event, Opened):
+                self.opened += 1
+            elif isinstance(event, Received):
+                text = event.message.kind
+                self.heard[text.startswith("bulk")].append(text)
+                self.order.append(text)
+
+
+class Joined:
+    """Two ends and the link between them. Time is a number."""
+
+    def __init__(self, left: Session | None = None, right: Session | None = None) -> None:
+        self.left = End(left or Session({"session": "s"}))
+        self.right = End(right or Session({"session": "s"}))
+        self.now = 0.0
+
+    @property
+    def ends(self) -> tuple[tuple[End, End], tuple[End, End]]:
+        """Each end, with the other."""
+        return (self.left, self.right), (self.right, self.left)
+
+    def link(self) -> None:
+        """A new link takes the place of any that is there; what that one held is lost."""
+        for end, _ in self.ends:
+            end.flying.clear()
+            end.up = True
+            end.session.begin(self.now)
+            end.write()
+
+    def deliver(self, end: End, other: End, count: int | None = None) -> None:
+        """The next ``count`` bytes that ``end`` wrote arrive; None: all."""
+        data = bytes(end.flying[:count])
+        del end.flying[: len(data)]
+        if data and other.up:
+            other.take(other.session.receive(data, self.now))
+            other.write()
+
+    def settle(self) -> None:
+        """Everything arrives, until nobody has anything to say."""
+        for end, _ in self.ends:
+            end.write()
+        while self.left.flying or self.right.flying:
+            for end, other in self.ends:
+                self.deliver(end, other)
+
+    def cut(self) -> None:
+        """Both ends see the end of the link; what was under way is lost."""
+        for end, _ in self.ends:
+            self.drop(end)
+
+    def drop(self, end: End) -> None:
+        """One end sees the end of the link, the other does not yet."""
+        end.flying.clear()
+        end.up = False
+        end.session.end()
+        end.session.data_to_send()
+
+    def pass_time(self, seconds: float) -> None:
+        """Both ends are woken when they want to be."""
+        until = self.now + seconds
+        while (at := self._deadline()) is not None and at <= until:
+            self.now = max(self.now, at)
+            for end, _ in self.ends:
+                if any(isinstance(e, Silent) for e in end.session.handle_deadline(self.now)):
+                    self.drop(end)
+                end.write()
+        self.now = until
+
+    def _deadline(self) -> float | None:
+        each = (end.session.next_deadline() for end, _ in self.ends if end.up)
+        return min((at for at in each if at is not None), default=None)
+
+    def check(self) -> None:
+        """Every message arrived exactly once, each class in its order."""
+        for end, other in self.ends:
+            assert other.heard == end.sent
+            assert end.session.backlog == 0, "something was never acknowledged"
+
+
+def joined(left: Session | None = None, right: Session | None = None) -> Joined:
+    """Two ends that have greeted."""
+    world = Joined(left, right)
+    world.link()
+    world.settle()
+    return world
+
+
+def read(end: End) -> list[Frame]:
+    """The frames an end has written and nobody has taken."""
+    end.write()
+    data, end.flying = bytes(end.flying), bytearray()
+    return Decoder().feed(data)
+
+
+@dataclass
+class Tally:
+    """What has happened in the histories: rare things must have happened at all."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, what: str, *, when: bool = True) -> None:
+        self.counts[what] = self.counts.get(what, 0) + when
+
+
+def live(seed: int, kind: type[Session] = Session, tally: Tally | None = None) -> None:
+    """A history of two ends, told by ``seed``; its end is checked.
+
+    Raises:
+        AssertionError: a message was lost, doubled or out of order.
+        ProtocolError: one end took the other for broken.
+    """
+    _History(random.Random(seed), kind, tally or Tally()).run()
+
+
+class _History:
+    def __init__(self, chance: random.Random, kind: type[Session], tally: Tally) -> None:
+        heartbeat = chance.choice([None, 1.0])
+        hello: dict[str, Any] = {"session": "s"}
+        self.world = Joined(kind(hello, heartbeat), kind(hello, heartbeat))
+        self.chance = chance
+        self.tally = tally
+
+    def run(self) -> None:
+        steps = [self.send, self.arrive, self.arrive, self.arrive, self.wait, self.fail]
+        for _ in range(self.chance.randint(20, 120)):
+            self.chance.choice(steps)()
+        # At last, a link that holds.
+        self.world.link()
+        self.world.settle()
+        for _ in range(3):
+            self.world.pass_time(0.1)
+            self.world.settle()
+        self.world.check()
+        for end, _ in self.world.ends:
+            bulk = [i for i, text in enumerate(end.order) if text.startswith("bulk")]
+            self.tally.add("messages", when=bool(end.order))
+            self.tally.add("both classes", when=0 < len(bulk) < len(end.order))
+
+    def send(self) -> None:
+        end, _ = self.chance.choice(self.world.ends)
+        for _ in range(self.chance.choice([1, 1, 5])):
+            end.send(self.chance.choice([0, 1, 100, 300]), bulk=self.chance.random() < 0.4)
+        self.tally.add("sent while cut", when=not end.up)
+        end.write()
+
+    def arrive(self) -> None:
+        end, other = self.chance.choice(self.world.ends)
+        if end.flying:
+            some = self.chance.randint(1, len(end.flying))
+            self.world.deliver(end, other, self.chance.choice([1, some, None]))
+
+    def wait(self) -> None:
+        ups = [end.up for end, _ in self.world.ends]
+        self.world.pass_time(self.chance.choice([0.01, 0.06, 0.5, 6.0]))
+        self.tally.add("silence", when=ups != [end.up for end, _ in self.world.ends])
+
+    def fail(self) -> None:
+        """The link is cut for one end or for both, or a new one comes."""
+        how = self.chance.choice(["cut", "half", "link", "link", "link"])
+        in_fragments = any(end.session._fragments for end, _ in self.world.ends)
+        self.tally.add(how)
+        self.tally.add("cut within a bulk message", when=in_fragments)
+        self.tally.add("cut with bytes under way", when=any(e.flying for e, _ in self.world.ends))
+        if how == "cut":
+            self.world.cut()
+        elif how == "half":
+            self.world.drop(self.chance.choice(self.world.ends)[0])
+        else:
+            backlog = self.world.left.session.backlog
+            self.world.link()
+            self.tally.add("replay", when=backlog > 0)
