@@ -176,7 +176,16 @@ class TestGreetings:
 
     @pytest.mark.parametrize(
         "fields",
-        [{"notebook": "../../etc"}, {"session": "../x"}, {"notebook": ""}, {"protocol": 99}],
+        [
+            {"notebook": "../../etc"},
+            {"session": "../x"},
+            {"notebook": ""},
+            {"protocol": 99},
+            {"heartbeat": "fast"},
+            {"keep": None},
+            {"replaces": 5},
+            {"replaces": [[]]},
+        ],
     )
     async def test_a_greeting_that_is_not_in_order_ends_its_link(
         self, agent: Agent, fields: dict[str, Any]

@@ -22,7 +22,9 @@ async def book(places: Places) -> Notebook:
     return notebook(places)
 
 
-def captured(book: Notebook, cell: int, names: list[str], behind: dict[str, object]) -> None:
+def captured(
+    book: Notebook, cell: int, names: list[str], behind: dict[str, dict[str, str]]
+) -> None:
     """The state after a cell comes to the server."""
     manifest = json.dumps({"names": names, "left_behind": behind}).encode()
     head = {"cell": cell, "epoch": 1, "chunks": []}

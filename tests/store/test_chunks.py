@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from relay_kernel.store.chunks import Store, StoreError, digest
+from relay_kernel.store.chunks import ABANDONED, Store, StoreError, digest, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,3 +173,18 @@ def test_nobody_else_can_read_it(store: Store) -> None:
     folders = (store.root, store.root / "chunks", path(store, key).parent)
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
     assert path(store, key).stat().st_mode & 0o777 == 0o600
+
+
+class TestSweeping:
+    def test_only_stores_that_were_left_long_ago_are_removed(self, tmp_path: Path) -> None:
+        old, new = Store(tmp_path / "old"), Store(tmp_path / "new")
+        for store in (old, new):
+            put(store, A)
+        began = new.root.stat().st_mtime
+        os.utime(old.root, (began - ABANDONED, began - ABANDONED))
+        sweep(tmp_path, began + 1)
+        assert not old.root.exists()
+        assert new.missing([digest(A)]) == []
+
+    def test_a_folder_that_is_not_there_yet_is_no_error(self, tmp_path: Path) -> None:
+        sweep(tmp_path / "none", 0.0)

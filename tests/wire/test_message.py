@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,7 @@ def test_parts_are_not_copied_on_their_way_out() -> None:
 
 
 def test_parts_of_wider_items_are_measured_in_bytes() -> None:
-    floats = memoryview(struct.pack("<3d", 1.0, 2.0, 3.0)).cast("d")
+    floats: Any = memoryview(struct.pack("<3d", 1.0, 2.0, 3.0)).cast("d")
     got = decode(memoryview(flat(Message("chunk", {}, (floats,)))))
     assert got.parts == (struct.pack("<3d", 1.0, 2.0, 3.0),)
 

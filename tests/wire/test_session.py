@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relay_kernel.wire.message import Part
+    from relay_kernel.wire.session import SessionEvent
 
 HELLO = {"protocol": PROTOCOL, "session": "s", "received": 0}
 KIB = 1 << 10
@@ -229,7 +230,8 @@ class TestHeartbeat:
         session = opened(heartbeat=2.0)
         heard = 1.0
         session.receive(frames.ack(0), heard)
-        events, at = [], 0.0
+        at = 0.0
+        events: list[SessionEvent] = []
         while not events:
             due = session.next_deadline()
             assert due is not None
