@@ -110,6 +110,12 @@ class KernelHost:
                 await kernel.stop()
                 self._report("failed", reason=str(error))
                 return
+            except Exception as error:
+                log.exception("kernel %s cannot be started", head["spec"])
+                await kernel.stop()
+                reason = f"kernel {head['spec']} cannot be started: {error}"
+                self._report("failed", reason=" ".join(reason.split()))
+                return
             self._kernel = kernel
             self._report("started", info=kernel.info, pid=kernel.pid, host=platform.node())
 

@@ -66,6 +66,7 @@ class KernelProcess:
         self._session = Session(key=secrets.token_bytes(32))
         self._channels: dict[str, ZmqChannel] = {}
         self._manager: AsyncKernelManager | None = None
+        self._up = False
         self._stopping = False
         self._heard = asyncio.Event()
         self._answers: dict[str, asyncio.Future[KernelFrames]] = {}
@@ -95,6 +96,7 @@ class KernelProcess:
                 self._watch()
                 self._connect()
                 await self._prepare(store, place)
+                self._up = True
         except TimeoutError:
             text = f"kernel {spec} does not answer after {START_TIMEOUT:.0f} s"
             raise KernelStartError(f"{text}; its output is in {self.folder}/kernel.log") from None
@@ -223,7 +225,8 @@ class KernelProcess:
             if not answer.done():
                 answer.set_exception(KernelStartError(f"the kernel ended with {how}"))
         self._answers.clear()
-        if not self._stopping:
+        # Before it is up, its end is the failure of :meth:`start`, which says so itself.
+        if self._up and not self._stopping:
             self._on_death(f"its kernel died ({how})")
 
 

@@ -350,7 +350,9 @@ class Router:
         self.epoch += 1
         if stopped:
             return [*effects, *self._stop_lost(name, reason, unkept, running, "KeyboardInterrupt")]
-        if self.policy.on_loss == "rerun" and name != LOCAL:
+        if self.policy.on_loss == "rerun" and name == LOCAL:
+            return [*effects, *self._rerun_local(reason, unkept, running)]
+        if self.policy.on_loss == "rerun":
             return [*effects, *self._rerun_lost(name, reason, unkept, running)]
         return [*effects, *self._stop_lost(name, reason, unkept, running, "RelayTargetLost")]
 
@@ -375,6 +377,18 @@ class Router:
         if again:
             self._notices.append(text)
         return []
+
+    def _rerun_local(self, reason: str, unkept: list[Cell], running: Cell | None) -> list[Effect]:
+        """The server's own kernel died: what had finished runs again, what it died of does not."""
+        if running and running.run is not Run.FIRST:
+            return self._stop_lost(LOCAL, reason, unkept, running, "RelayTargetLost")
+        effects: list[Effect] = []
+        if running:
+            text = f"local was lost ({reason}). This cell did not finish, and is not run again."
+            effects.append(Fail(running.number, "RelayTargetLost", text))
+            effects += self._abort_queue() if running.stops else []
+        self.queue.extendleft(replace(cell, run=Run.SILENT) for cell in reversed(unkept))
+        return effects
 
     def _stop_lost(
         self, name: str, reason: str, unkept: list[Cell], running: Cell | None, error: str

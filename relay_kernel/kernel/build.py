@@ -42,7 +42,8 @@ def build(
         names,
         Policy(cast("OnLoss", wanted.on_loss), wanted.lost_after, wanted.wait_at_submit),
     )
-    sweep(places.store, time.time())
+    living = frozenset(path.stem for path in places.kernels.glob("*.json"))
+    sweep(places.store, time.time(), living)
     store = Store(places.store / setup.notebook)
     folder = places.run / f"k{setup.notebook[-8:]}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -129,15 +129,16 @@ class Store:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-def sweep(folder: Path, now: float) -> None:
+def sweep(folder: Path, now: float, living: frozenset[str] = frozenset()) -> None:
     """Remove the stores of notebooks that ended without a word, long ago.
 
     Args:
         folder: has one store for each notebook.
         now: seconds since the epoch.
+        living: names of notebooks that are open, however long they have been idle.
     """
     for store in folder.glob("*/"):
-        if now - store.stat().st_mtime > ABANDONED:
+        if store.name not in living and now - store.stat().st_mtime > ABANDONED:
             shutil.rmtree(store, ignore_errors=True)
 
 

@@ -123,8 +123,9 @@ def unpack(message: Message) -> KernelFrames:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data)
-    except ValueError as error:
+        # As Jupyter packs it: a file name, say, may hold bytes that are not UTF-8.
+        value = json.loads(data.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a kernel message is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ProtocolError("a kernel message holds no JSON object where one belongs")
@@ -132,4 +133,6 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _dump(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogateescape"
+    )
