@@ -225,6 +225,11 @@ class KernelProcess:
             if not answer.done():
                 answer.set_exception(KernelStartError(f"the kernel ended with {how}"))
         self._answers.clear()
+        # What it said before it died comes first; after its death, nothing does.
+        for channel in self._channels.values():
+            channel.drain()
+            channel.close()
+        self._channels.clear()
         # Before it is up, its end is the failure of :meth:`start`, which says so itself.
         if self._up and not self._stopping:
             self._on_death(f"its kernel died ({how})")

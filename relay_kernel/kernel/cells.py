@@ -31,6 +31,8 @@ class Cell:
     """Front ends saw its busy."""
     replied: bool = False
     idle: bool = False
+    ended: bool = False
+    """R itself ended it: what a kernel still says of it is stale."""
     shown: Shown = field(default_factory=Shown)
     untold: list[str] = field(default_factory=list)
     """Notices that wait for the cell to begin."""

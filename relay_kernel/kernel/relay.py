@@ -209,6 +209,7 @@ class Relay:
         cell = self.cells[effect.cell]
         cell.target, cell.epoch, cell.run = effect.target, effect.epoch, effect.run
         cell.reason = effect.reason
+        cell.ended = False
         if effect.run is Run.AGAIN:
             cell.shown.again()
         order = pack(cell.request, cell=cell.number, epoch=cell.epoch)
@@ -238,6 +239,7 @@ class Relay:
         self._tell_rest(cell)
 
     def _end(self, cell: Cell, content: dict[str, Any]) -> None:
+        cell.ended = True
         if not cell.replied:
             cell.replied = True
             metadata = {"relay": self._about(cell), "status": content["status"]}
@@ -317,7 +319,7 @@ class Relay:
     def _on_frames(self, target: str, message: Message) -> None:
         frames = unpack(message)
         cell = self.cells.of(frames.parent_id)
-        if cell and cell.target != target:
+        if cell and (cell.target != target or cell.ended):
             return
         if frames.channel == "iopub":
             self._on_iopub(target, frames, cell)

@@ -74,6 +74,15 @@ class ZmqChannel:
                 raise
         self._read_soon()
 
+    def drain(self) -> None:
+        """Hand over, now, all that has arrived."""
+        while not self._socket.closed:
+            try:
+                frames = self._socket.recv_multipart(_LAST)
+            except zmq.Again:
+                return
+            self._on_frames(frames)
+
     def close(self, linger: int = 0) -> None:
         """Close the socket; what is queued has ``linger`` milliseconds to leave."""
         if not self._socket.closed:
