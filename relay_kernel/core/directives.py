@@ -1,4 +1,4 @@
-"""What a cell says to R itself: ``%relay …`` lines and a first line ``%%relay …``."""
+"""What a cell says to R itself: ``%relay …`` lines and a first line ``%%relay [TARGET] [once]``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ class Directives:
     """What one cell asks of R. The kernel itself sees such lines as nothing to do."""
 
     target: str | None = None
-    """Of ``%%relay TARGET``."""
+    """Of ``%%relay TARGET``; empty where the line says neither that nor ``once``."""
+    once: bool = False
+    """Of ``%%relay once``: never run this cell a second time."""
     lines: tuple[tuple[str, ...], ...] = field(default=())
     """The words after each ``%relay``; ``("?",)`` for ``%relay?``."""
 
@@ -22,11 +24,14 @@ def parse(code: str) -> Directives:
     """Find the directives of a cell. Lines inside a string are taken for directives as well."""
     if LINE not in code:
         return Directives()
-    rows = code.splitlines()
-    target = None
+    # As IPython does, before it looks for a cell magic.
+    rows = code.lstrip().splitlines()
+    target, once = None, False
     first = rows[0].split("#")[0].split() if rows else []
     if first and first[0] == CELL:
-        target = first[1] if len(first) > 1 else ""
+        once = "once" in first
+        rest = [word for word in first[1:] if word != "once"]
+        target = None if once and not rest else " ".join(rest)
         rows = rows[1:]
     lines = []
     for row in rows:
@@ -35,4 +40,4 @@ def parse(code: str) -> Directives:
             lines.append(tuple(words[1:]))
         elif words in (["%relay?"], ["?%relay"], ["%relay??"]):
             lines.append(("?",))
-    return Directives(target, tuple(lines))
+    return Directives(target, once, tuple(lines))

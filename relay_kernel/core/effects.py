@@ -46,6 +46,17 @@ class Tell:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Ask the user of a cell whether what was lost shall run again; ``Answered`` is the answer.
+
+    Where its front end cannot be asked, the answer is no.
+    """
+
+    cell: int
+    text: str
+
+
+@dataclass(frozen=True)
 class StartKernel:
     """Start a new kernel at a target, in place of any that is there."""
 
@@ -74,4 +85,4 @@ class Discard:
     target: str
 
 
-Effect = Dispatch | Fail | Abort | Tell | StartKernel | Fill | Interrupt | Discard
+Effect = Dispatch | Fail | Abort | Tell | Ask | StartKernel | Fill | Interrupt | Discard

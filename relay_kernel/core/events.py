@@ -18,6 +18,8 @@ class CellSubmitted:
     """Named by ``%%relay TARGET``; None: wherever the router likes."""
     stops: bool = True
     """An error in it aborts the cells queued behind it (``stop_on_error`` of a cell not silent)."""
+    once: bool = False
+    """Of ``%%relay once``: whatever happens, it is not started twice."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,14 @@ class OnLossChosen:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """The user was asked in a cell whether what was lost shall run again, and said so."""
+
+    cell: int
+    again: bool
+
+
+@dataclass(frozen=True)
 class Interrupted:
     """The user pressed stop."""
 
@@ -161,5 +171,6 @@ Event = (
     | ApplyFailed
     | TargetForced
     | OnLossChosen
+    | Answered
     | Interrupted
 )

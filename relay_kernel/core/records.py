@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from relay_kernel.core.model import Phase, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass
@@ -18,6 +22,7 @@ class Cell:
     run: Run = Run.FIRST
     epoch: int = 0
     ok: bool | None = None
+    once: bool = False
 
 
 @dataclass
@@ -45,3 +50,9 @@ class Target:
 def because(what: str, reason: str) -> str:
     """``what``, and the reason if there is one."""
     return f"{what}: {reason}" if reason else what
+
+
+def name_cells(cells: Sequence[Cell]) -> str:
+    """``cell 3``, or ``cells 3, 4``."""
+    numbers = ", ".join(str(cell.number) for cell in cells)
+    return f"cell {numbers}" if len(cells) == 1 else f"cells {numbers}"

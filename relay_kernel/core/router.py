@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relay_kernel.core import events as ev
+from relay_kernel.core import loss as losses
 from relay_kernel.core.choice import Go, Lose, Refuse, Wait, choose
 from relay_kernel.core.effects import (
     Abort,
@@ -24,14 +25,18 @@ from relay_kernel.core.effects import (
     StartKernel,
     Tell,
 )
+from relay_kernel.core.loss import Loss
 from relay_kernel.core.model import LOCAL, Phase, Policy, Run
-from relay_kernel.core.records import Cell, Target
+from relay_kernel.core.records import Cell, Target, name_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 #: How often a standby's kernel may die before it is left alone until its target returns.
 DEATHS = 3
+#: Seconds after an interrupt in which a link that closes ends the cell: it is not waited for.
+STOPPING = 3.0
+OUT_OF_REACH = "interrupted while out of reach"
 
 
 @dataclass
@@ -58,9 +63,15 @@ class Router:
         self.queue: deque[Cell] = deque()
         self.running: Cell | None = None
         self.unkept: list[Cell] = []
-        self._notices: list[str] = []
-        self._told: set[str] = set()
+        self.notices: list[str] = []
+        """Lines to show in the next cell that is dispatched."""
+        self.broken = ""
+        """What the next cell ends with, since it was written for variables that are lost."""
+        self.asking: Loss | None = None
+        """A loss of which the user is asked what to do; nothing runs meanwhile."""
         self.unkept_reason = ""
+        self._told: set[str] = set()
+        self._stopping_until = 0.0
         self._wait_until: float | None = None
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             ev.CellSubmitted: self._cell_submitted,
@@ -79,6 +90,7 @@ class Router:
             ev.ApplyFailed: self._apply_failed,
             ev.TargetForced: self._target_forced,
             ev.OnLossChosen: self._on_loss_chosen,
+            ev.Answered: self._answered,
             ev.Interrupted: self._interrupted,
         }
 
@@ -112,8 +124,8 @@ class Router:
     # ------------------------------------------------------------------ cells
 
     def _cell_submitted(self, event: ev.CellSubmitted, now: float) -> list[Effect]:
-        self.queue.append(Cell(event.cell, event.target, event.stops, now))
-        return []
+        self.queue.append(Cell(event.cell, event.target, event.stops, now, once=event.once))
+        return losses.ask(self)
 
     def _cell_finished(self, event: ev.CellFinished, now: float) -> list[Effect]:
         cell = self.running
@@ -124,40 +136,45 @@ class Router:
         broken = cell.run is Run.SILENT and cell.ok and not event.ok
         self.unkept.append(replace(cell, ok=event.ok))
         if broken:
-            return self._give_up_repeating(cell)
+            # What follows must not run on a wrong state.
+            text = f"{name_cells([cell])} was run again on {self.primary} and failed there."
+            return losses.stop_repeating(self, "RelayTargetLost", text)
         if not event.ok and cell.stops and cell.run is not Run.SILENT:
-            return self._abort_queue()
+            return self.abort_queue()
         return []
 
-    def _give_up_repeating(self, broken: Cell) -> list[Effect]:
-        """A repeated cell failed where it had not: what follows must not run on a wrong state."""
-        effects: list[Effect] = []
-        while self.queue and self.queue[0].run is not Run.FIRST:
-            cell = self.queue.popleft()
-            if cell.run is Run.AGAIN:
-                text = f"cell {broken.number} was run again on {self.primary} and failed there"
-                effects.append(Fail(cell.number, "RelayTargetLost", text))
-                effects += self._abort_queue() if cell.stops else []
-                return effects
-        self._notices.append(f"cell {broken.number} was run again on {self.primary} and failed.")
-        return effects
-
-    def _abort_queue(self) -> list[Effect]:
+    def abort_queue(self) -> list[Effect]:
+        """End all that is queued as cells behind an error end."""
         aborted = [Abort(cell.number) for cell in self.queue]
         self.queue.clear()
         return list(aborted)
 
     def _interrupted(self, event: ev.Interrupted, now: float) -> list[Effect]:
+        if self.asking:
+            loss, self.asking = self.asking, None
+            return losses.stop(self, loss, error="KeyboardInterrupt")
         if self.running:
-            if self.targets[self.primary].phase is not Phase.QUIET:
-                return [Interrupt(self.primary)]
-            return self._lose(self.primary, "interrupted while out of reach", now, stopped=True)
+            if self.targets[self.primary].phase is Phase.QUIET:
+                return self._lose(self.primary, OUT_OF_REACH, now, stopped=True)
+            # Whoever carries the order finds out soon whether the link is dead: see _link_closed.
+            self._stopping_until = now + STOPPING
+            return [Interrupt(self.primary)]
         if not self.queue:
             return []
+        if self.queue[0].run is not Run.FIRST:
+            text = "interrupted before what was lost had run again."
+            return losses.stop_repeating(self, "KeyboardInterrupt", text)
         cell = self.queue.popleft()
         text = f"interrupted while waiting for {cell.target or self.forced or 'a target'}"
         failed = Fail(cell.number, "KeyboardInterrupt", text)
-        return [failed, *(self._abort_queue() if cell.stops else [])]
+        return [failed, *(self.abort_queue() if cell.stops else [])]
+
+    def _answered(self, event: ev.Answered, now: float) -> list[Effect]:
+        loss = self.asking
+        if loss is None or loss.asked != event.cell:
+            return []
+        self.asking = None
+        return losses.rerun(self, loss) if event.again else losses.stop(self, loss)
 
     # ------------------------------------------------------------------ targets
 
@@ -183,8 +200,10 @@ class Router:
         target = self.targets[event.target]
         if target.phase in {Phase.ABSENT, Phase.QUIET}:
             target.reason = event.reason
-        else:
-            self._enter(target, Phase.QUIET, now, event.reason)
+            return []
+        self._enter(target, Phase.QUIET, now, event.reason)
+        if self.running and target.name == self.primary and now < self._stopping_until:
+            return self._lose(target.name, OUT_OF_REACH, now, stopped=True)
         return []
 
     def _target_lost(self, event: ev.TargetLost, now: float) -> list[Effect]:
@@ -226,7 +245,7 @@ class Router:
     def _notice_once(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
-            self._notices.append(text)
+            self.notices.append(text)
 
     # ------------------------------------------------------------------ state
 
@@ -289,9 +308,9 @@ class Router:
 
     def _advance(self, now: float) -> list[Effect]:
         """Refill standbys and dispatch the next cell, as far as that goes without another event."""
-        effects = self._refill(now)
+        effects = [*self._refill(now), *losses.refuse_next(self)]
         self._wait_until = None
-        while self.queue and not self.running:
+        while self.queue and not self.running and not self.asking:
             cell = self.queue[0]
             match choose(self, cell, now):
                 case Go(target, reason):
@@ -306,7 +325,7 @@ class Router:
                 case Refuse(text):
                     self.queue.popleft()
                     effects.append(Fail(cell.number, "RelayTargetUnavailable", text))
-                    effects += self._abort_queue() if cell.stops else []
+                    effects += self.abort_queue() if cell.stops else []
                     effects += self._retry_local()
         return effects
 
@@ -326,8 +345,8 @@ class Router:
         self.running = replace(cell, epoch=self.epoch)
         effects.append(Dispatch(cell.number, target, self.epoch, cell.run, reason))
         if cell.run is Run.FIRST:
-            effects += [Tell(cell.number, text) for text in self._notices]
-            self._notices.clear()
+            effects += [Tell(cell.number, text) for text in self.notices]
+            self.notices.clear()
         return effects
 
     # ------------------------------------------------------------------ loss
@@ -343,76 +362,11 @@ class Router:
         effects: list[Effect] = [Discard(name)] if discard else []
         if name != self.primary:
             return effects
-        unkept, running = self.unkept, self.running
+        loss = Loss(name, reason, self.kept, self.unkept, self.running)
         self.unkept, self.running = [], None
         self.head = self.kept
         self.primary = LOCAL
         self.epoch += 1
         if stopped:
-            return [*effects, *self._stop_lost(name, reason, unkept, running, "KeyboardInterrupt")]
-        if self.policy.on_loss == "rerun" and name == LOCAL:
-            return [*effects, *self._rerun_local(reason, unkept, running)]
-        if self.policy.on_loss == "rerun":
-            return [*effects, *self._rerun_lost(name, reason, unkept, running)]
-        return [*effects, *self._stop_lost(name, reason, unkept, running, "RelayTargetLost")]
-
-    def _rerun_lost(
-        self, name: str, reason: str, unkept: list[Cell], running: Cell | None
-    ) -> list[Effect]:
-        again = [replace(cell, run=Run.SILENT) for cell in unkept]
-        numbers = _cells(unkept)
-        text = f"{name} was lost ({reason})."
-        if numbers:
-            text += f" {numbers} had finished but were not safe: run again."
-        if running:
-            # A cell that was itself being repeated silently stays silent.
-            run = Run.SILENT if running.run is Run.SILENT else Run.AGAIN
-            again.append(replace(running, run=run))
-        self.queue.extendleft(reversed(again))
-        if running and running.run is not Run.SILENT:
-            return [Tell(running.number, f"{text} Running this cell again from its start.")]
-        waiting = next((c for c in self.queue if c.run is Run.AGAIN), None)
-        if waiting:
-            return [Tell(waiting.number, text)]
-        if again:
-            self._notices.append(text)
-        return []
-
-    def _rerun_local(self, reason: str, unkept: list[Cell], running: Cell | None) -> list[Effect]:
-        """The server's own kernel died: what had finished runs again, what it died of does not."""
-        if running and running.run is not Run.FIRST:
-            return self._stop_lost(LOCAL, reason, unkept, running, "RelayTargetLost")
-        effects: list[Effect] = []
-        if running:
-            text = f"local was lost ({reason}). This cell did not finish, and is not run again."
-            effects.append(Fail(running.number, "RelayTargetLost", text))
-            effects += self._abort_queue() if running.stops else []
-        self.queue.extendleft(replace(cell, run=Run.SILENT) for cell in reversed(unkept))
-        return effects
-
-    def _stop_lost(
-        self, name: str, reason: str, unkept: list[Cell], running: Cell | None, error: str
-    ) -> list[Effect]:
-        state = f"variables are as after cell {self.kept}" if self.kept else "no variables are kept"
-        numbers = _cells(unkept)
-        text = f"{name} was lost ({reason}); {state}."
-        if numbers:
-            text += f" What {numbers} did is lost."
-        effects: list[Effect] = []
-        repeats = [c for c in self.queue if c.run is not Run.FIRST]
-        ended = next((c for c in [running, *repeats] if c and c.run is not Run.SILENT), None)
-        for cell in repeats:
-            self.queue.remove(cell)
-        if ended:
-            effects.append(Fail(ended.number, error, f"{text} This cell did not finish."))
-            effects += self._abort_queue() if ended.stops else []
-        elif numbers or running:
-            self._notices.append(text)
-        return effects
-
-
-def _cells(cells: Sequence[Cell]) -> str:
-    if not cells:
-        return ""
-    numbers = ", ".join(str(cell.number) for cell in cells)
-    return f"cell {numbers}" if len(cells) == 1 else f"cells {numbers}"
+            return [*effects, *losses.stop(self, loss, error="KeyboardInterrupt")]
+        return [*effects, *losses.settle(self, loss)]

@@ -73,6 +73,7 @@ class Handlers:
     def __init__(self, state):
         self.state = state
         self.kernel = state.shell.kernel
+        self._drops_output = True
 
     def register(self):
         """Let the kernel find the handlers."""
@@ -86,6 +87,7 @@ class Handlers:
         main = threading.get_ident()
 
         async def execute_request(stream, ident, parent):
+            self._let_no_output_drop()
             try:
                 result = execute(stream, ident, parent)
                 if inspect.isawaitable(result):
@@ -97,6 +99,17 @@ class Handlers:
                     loop.call_soon(self._capture_now, stream, ident, parent)
 
         return execute_request
+
+    def _let_no_output_drop(self):
+        """Lift the limit of 1000 messages beyond which a busy agent would miss output.
+
+        Done before the first cell, not at once: a socket passes the limit on to the subscribers
+        that it has, and by then the agent is one of them.
+        """
+        thread = self.kernel.iopub_thread
+        if self._drops_output and thread is not None:
+            self._drops_output = False
+            thread.schedule(lambda: setattr(thread.socket, "sndhwm", 0))
 
     def _capture_now(self, stream, ident, parent):
         self.kernel.pre_handler_hook()  # so that an interrupt reaches code that packs slowly

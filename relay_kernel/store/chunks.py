@@ -71,6 +71,7 @@ class Store:
             raise StoreError(f"chunk {key[:12]} cannot be read: {error}") from error
         if digest(data) != key:
             self._path(key).unlink(missing_ok=True)
+            self._durable.discard(key)
             raise StoreError(f"chunk {key[:12]} is damaged on disk; it was removed")
         return data
 

@@ -30,7 +30,7 @@ def test_a_cell_that_says_nothing_to_us(code: str) -> None:
     ],
 )
 def test_a_line_magic_gives_its_words(code: str, words: tuple[str, ...]) -> None:
-    assert parse(code) == Directives(None, (words,))
+    assert parse(code) == Directives(lines=(words,))
 
 
 def test_lines_between_others_are_found_in_order() -> None:
@@ -44,10 +44,12 @@ def test_lines_between_others_are_found_in_order() -> None:
         ("%%relay pc\nx = 1", "pc"),
         ("%%relay   local  # here, please\nx = 1", "local"),
         ("%%relay\nx = 1", ""),
+        ("\n  \n%%relay pc\nx = 1", "pc"),
+        ("%%relay pc local", "pc local"),
     ],
 )
 def test_a_cell_magic_names_the_target_of_its_cell(code: str, target: str) -> None:
-    assert parse(code) == Directives(target, ())
+    assert parse(code) == Directives(target)
 
 
 def test_a_cell_magic_counts_in_the_first_line_only() -> None:
@@ -55,4 +57,16 @@ def test_a_cell_magic_counts_in_the_first_line_only() -> None:
 
 
 def test_a_cell_magic_may_have_lines_below() -> None:
-    assert parse("%%relay local\n%relay vars\nx = 1") == Directives("local", (("vars",),))
+    assert parse("%%relay local\n%relay vars\nx = 1") == Directives("local", lines=(("vars",),))
+
+
+@pytest.mark.parametrize(
+    ("code", "target"),
+    [
+        ("%%relay once\nx = 1", None),
+        ("%%relay pc once", "pc"),
+        ("%%relay once local  # not twice", "local"),
+    ],
+)
+def test_a_cell_may_ask_never_to_run_again(code: str, target: str | None) -> None:
+    assert parse(code) == Directives(target, once=True)

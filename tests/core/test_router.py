@@ -189,6 +189,111 @@ class TestLoss:
         assert world.run(3) == LOCAL
 
 
+class TestOnce:
+    def test_a_running_cell_is_not_run_again(self, world: World) -> None:
+        world.submit(2, once=True)
+        world.submit(3)
+        effects = world.feed(ev.TargetLost(PC, "gone"))
+        (failed,) = world.of(ef.Fail, effects)
+        assert failed.cell == 2
+        assert "as %%relay once asks" in failed.text
+        assert world.of(ef.Abort, effects) == [ef.Abort(3)]
+        assert world.of(ef.Dispatch, effects) == []
+        assert world.run(4) == LOCAL
+
+    def test_what_had_finished_before_it_is_run_again(self, world: World) -> None:
+        world.submit(2)
+        world.finish()
+        world.submit(3, once=True)
+        effects = world.feed(ev.TargetLost(PC, "gone"))
+        assert [failed.cell for failed in world.of(ef.Fail, effects)] == [3]
+        (again,) = world.of(ef.Dispatch, effects)
+        assert (again.cell, again.run) == (2, Run.SILENT)
+
+    def test_without_its_effect_nothing_after_it_can_run(self, world: World) -> None:
+        world.submit(2, once=True)
+        world.finish()
+        world.submit(3)
+        world.finish()
+        world.submit(4)
+        effects = world.feed(ev.TargetLost(PC, "gone"))
+        (failed,) = world.of(ef.Fail, effects)
+        assert failed.cell == 4
+        assert "cells 2, 3 did is lost. Cell 2 must not run again." in failed.text
+        assert world.of(ef.Dispatch, effects) == []
+
+    def test_lost_while_idle_the_next_cell_says_so_and_does_not_run(self, world: World) -> None:
+        world.submit(2, once=True)
+        world.finish()
+        assert world.of(ef.Fail, world.feed(ev.TargetLost(PC, "gone"))) == []
+        (failed,) = world.submit(3)
+        assert failed.cell == 3
+        assert "cell 2 did is lost" in failed.text
+        assert world.run(4) == LOCAL
+
+
+class TestAsk:
+    @pytest.fixture
+    def world(self) -> World:
+        world = World(policy=Policy(on_loss="ask"))
+        world.feed(ev.TargetOpened(PC))
+        world.run(1)
+        return world
+
+    def lose(self, world: World) -> list[ef.Effect]:
+        world.submit(2)
+        world.finish()
+        world.submit(3)
+        world.submit(4)
+        return world.feed(ev.TargetLost(PC, "gone"))
+
+    def test_nothing_runs_until_there_is_an_answer(self, world: World) -> None:
+        effects = self.lose(world)
+        (asked,) = world.of(ef.Ask, effects)
+        assert asked.cell == 3
+        assert "cell 2 had finished" in asked.text
+        assert world.of(ef.Dispatch, effects + world.pass_time(1000)) == []
+
+    def test_yes_runs_it_again(self, world: World) -> None:
+        self.lose(world)
+        (again,) = world.of(ef.Dispatch, world.feed(ev.Answered(3, again=True)))
+        assert (again.cell, again.run) == (2, Run.SILENT)
+        (again,) = world.of(ef.Dispatch, world.finish())
+        assert (again.cell, again.run) == (3, Run.AGAIN)
+
+    def test_no_stops(self, world: World) -> None:
+        self.lose(world)
+        effects = world.feed(ev.Answered(3, again=False))
+        assert [failed.cell for failed in world.of(ef.Fail, effects)] == [3]
+        assert world.of(ef.Abort, effects) == [ef.Abort(4)]
+
+    def test_an_interrupt_is_no(self, world: World) -> None:
+        self.lose(world)
+        (failed,) = world.of(ef.Fail, world.feed(ev.Interrupted()))
+        assert (failed.cell, failed.name) == (3, "KeyboardInterrupt")
+        assert world.feed(ev.Answered(3, again=True)) == []
+
+    def test_lost_while_idle_the_next_cell_is_asked(self, world: World) -> None:
+        world.submit(2)
+        world.finish()
+        assert world.of(ef.Ask, world.feed(ev.TargetLost(PC, "gone"))) == []
+        (asked,) = world.of(ef.Ask, world.submit(3))
+        assert asked.cell == 3
+        assert world.of(ef.Ask, world.submit(4)) == []
+        effects = world.feed(ev.Answered(3, again=True))
+        assert [d.cell for d in world.of(ef.Dispatch, effects + world.finish())] == [2, 3]
+
+    def test_where_nothing_is_lost_nobody_is_asked(self, world: World) -> None:
+        world.feed(ev.TargetLost(PC, "gone"))
+        assert world.of(ef.Ask, world.submit(2)) == []
+        assert world.router.running
+
+    def test_an_answer_about_something_else_is_none(self, world: World) -> None:
+        self.lose(world)
+        assert world.feed(ev.Answered(2, again=True)) == []
+        assert world.router.asking
+
+
 class TestForced:
     def test_a_target_that_is_away_is_refused_with_what_to_do(self) -> None:
         world = World()
@@ -232,6 +337,32 @@ class TestInterrupt:
         failed, aborted = world.feed(ev.Interrupted())
         assert failed.name == "KeyboardInterrupt"
         assert aborted == ef.Abort(3)
+
+    def test_ends_a_cell_whose_link_turns_out_to_be_dead(self, world: World) -> None:
+        world.submit(2)
+        assert world.feed(ev.Interrupted()) == [ef.Interrupt(PC)]
+        world.pass_time(1.5)
+        effects = world.feed(ev.LinkClosed(PC, "it went silent"))
+        (failed,) = world.of(ef.Fail, effects)
+        assert (failed.cell, failed.name) == (2, "KeyboardInterrupt")
+
+    def test_does_not_make_a_later_blip_a_loss(self, world: World) -> None:
+        world.submit(2)
+        world.feed(ev.Interrupted())
+        world.pass_time(10)
+        assert world.feed(ev.LinkClosed(PC, "cut")) == []
+        assert world.router.running
+
+    def test_of_cells_that_run_again_stops_all_of_them(self, world: World) -> None:
+        world.obeys = False
+        world.submit(2)
+        world.finish()
+        world.submit(3)
+        world.feed(ev.KernelDied(LOCAL, "killed"), ev.TargetLost(PC, "gone"))
+        assert world.router.running is None
+        effects = world.feed(ev.Interrupted())
+        assert [(f.cell, f.name) for f in world.of(ef.Fail, effects)] == [(3, "KeyboardInterrupt")]
+        assert not world.router.queue
 
     def test_of_nothing_is_nothing(self, world: World) -> None:
         assert world.feed(ev.Interrupted()) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay_kernel.core.shown import Shown
+from relay_kernel.core.shown import Shown, under_shown_name
 
 WIDGET = {"data": {"application/vnd.jupyter.widget-view+json": {"model_id": "m"}}}
 FIGURE = {"data": {"image/png": "…"}}
@@ -76,6 +76,44 @@ class TestText:
 
     def test_empty_text_is_no_output(self) -> None:
         assert prints(Shown(), "", "a") == "a"
+
+    def test_a_flood_costs_no_more_a_line_at_its_end_than_at_its_beginning(self) -> None:
+        """Counted, not timed: what is kept of a first run is what was printed, once."""
+        shown = Shown()
+        lines = [f"line {number}\n" for number in range(20_000)]
+        assert prints(shown, *lines) == "".join(lines)
+        shown.again()
+        assert prints(shown, *lines, "more\n") == "more\n"
+
+
+class TestDisplayIds:
+    """A second run makes new ids for displays that front ends know under those of the first."""
+
+    @staticmethod
+    def display(shown: Shown, id_: str | None) -> bool:
+        return shows(shown, "display_data", {**FIGURE, "transient": {"display_id": id_}})
+
+    def test_an_update_goes_to_the_one_that_is_shown(self) -> None:
+        shown = Shown()
+        assert self.display(shown, "first")
+        shown.again()
+        assert not self.display(shown, "second")
+        update = {**FIGURE, "transient": {"display_id": "second"}}
+        assert under_shown_name(update, shown.renamed)["transient"] == {"display_id": "first"}
+
+    def test_each_is_found_by_its_place(self) -> None:
+        shown = Shown()
+        for id_ in ("a", None, "b"):
+            self.display(shown, id_)
+        shown.again()
+        for id_ in ("c", None, "d", "e"):
+            self.display(shown, id_)
+        assert shown.renamed == {"c": "a", "d": "b"}
+
+    def test_one_that_was_never_renamed_stays(self) -> None:
+        update = {**FIGURE, "transient": {"display_id": "mine"}}
+        assert under_shown_name(update, {"other": "x"}) is update
+        assert under_shown_name(FIGURE, {"other": "x"}) is FIGURE
 
 
 class TestOthers:

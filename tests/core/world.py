@@ -53,8 +53,10 @@ class World:
                 got += self._answer(self.router.handle(applied, self.now))
         return got
 
-    def submit(self, cell: int, target: str | None = None) -> list[ef.Effect]:
-        return self.feed(ev.CellSubmitted(cell, target))
+    def submit(
+        self, cell: int, target: str | None = None, *, once: bool = False
+    ) -> list[ef.Effect]:
+        return self.feed(ev.CellSubmitted(cell, target, once=once))
 
     def finish(self, *, ok: bool = True) -> list[ef.Effect]:
         """The running cell ends."""
