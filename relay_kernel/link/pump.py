@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+import math
 from typing import TYPE_CHECKING
 
+from relay_kernel.link.clock import now
 from relay_kernel.wire.errors import ProtocolError
-from relay_kernel.wire.session import Refused, Session, SessionEvent, Silent
+from relay_kernel.wire.session import Forgot, Refused, Session, SessionEvent, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from relay_kernel.wire.message import Message
 
 log = logging.getLogger(__name__)
+
+#: Seconds behind its time from which a wake-up is late: this process stood still, or the machine.
+LATE = 0.5
+#: Seconds for which what came in the meantime is then read first.
+_CATCH_UP = 0.1
+#: Why a link ended that is not usable any more.
+FORGOT = "one end lost its memory of this session"
 
 
 class Pump:
@@ -32,7 +40,10 @@ class Pump:
         self.bulk_source: Callable[[], Message | None] | None = None
         self._stream: Stream | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._wake_at = 0.0
         self._draining: asyncio.Task[None] | None = None
+        self._handing_on = False
+        self._why = ""
 
     @property
     def linked(self) -> bool:
@@ -53,12 +64,14 @@ class Pump:
         """
         self.close_link()
         self._stream = stream
-        self.session.begin(time.monotonic())
+        self._why = ""
+        self.session.begin(now())
         try:
             if hello is not None:
-                self._on_event(self.session.greeted(hello))
+                self._hand_on([self.session.greeted(hello)])
             self.flush()
-            return await self._read(stream)
+            await self._read(stream)
+            return self._why if self._stream is stream else "another link took its place"
         except ProtocolError as error:
             log.warning("link closed: %s", error)
             return str(error)
@@ -69,16 +82,36 @@ class Pump:
                 self.close_link()
             stream.close()
 
-    async def _read(self, stream: Stream) -> str:
-        while data := await stream.read():
+    async def _read(self, stream: Stream) -> None:
+        while not self._why and (data := await stream.read()):
             if self._stream is not stream:
-                return "another link took its place"
-            for event in self.session.receive(data, time.monotonic()):
+                return
+            # Once more without data: an error is raised after what came before it.
+            while events := self.session.receive(data, now()):
+                self._hand_on(events)
+                data = b""
+            self.flush()
+        if self._stream is stream:
+            self._why = self._why or "the link was cut"
+
+    def _hand_on(self, events: list[SessionEvent]) -> None:
+        """Give events to the owner. Meanwhile nothing is written.
+
+        So no acknowledgement of what is still to be handed on can get out, and answers to many
+        messages go out at once.
+        """
+        self._handing_on = True
+        try:
+            for event in events:
                 self._on_event(event)
                 if isinstance(event, Refused):
-                    return str(event.fields.get("why", "refused"))
-            self.flush()
-        return "the link was cut"
+                    self._why = str(event.fields.get("why", "refused"))
+                elif isinstance(event, Forgot):
+                    self._why = FORGOT
+                elif isinstance(event, Silent):
+                    self._why = "nothing was heard for too long"
+        finally:
+            self._handing_on = False
 
     def close_link(self) -> None:
         """Drop the present link, if any; the session stays."""
@@ -98,6 +131,11 @@ class Pump:
         self.session.part(reason)
         self.flush()
 
+    def probe(self, patience: float) -> None:
+        """Find out whether the peer is there; see :meth:`Session.probe`."""
+        self.session.probe(now(), patience)
+        self.flush()
+
     async def drain(self) -> None:
         """Wait until what was written has been handed to the link."""
         if self._stream:
@@ -108,19 +146,25 @@ class Pump:
     def flush(self) -> None:
         """Take up what the bulk source has, and write what can be written now."""
         stream = self._stream
-        if stream is None or self._draining:
+        if stream is None or self._handing_on:
             return
-        self._take_bulk()
-        parts = self.session.data_to_send()
-        if parts:
-            try:
-                stream.write(parts)
-            except OSError:
-                # The reader of this stream will see its end, and say so once.
-                return
-            if stream.clogged:
-                self._draining = asyncio.ensure_future(self._drain(stream))
+        if not self._draining:
+            self._write(stream)
+        # Also while the link is clogged: one that takes nothing may be dead.
         self._arm()
+
+    def _write(self, stream: Stream) -> None:
+        self._take_bulk()
+        try:
+            if parts := self.session.data_to_send():
+                stream.write(parts)
+        except OSError as error:
+            # The reader of this stream will see its end, and say so once.
+            self._why = self._why or f"the link was cut: {error}"
+            stream.close()
+            return
+        if stream.clogged:
+            self._draining = asyncio.ensure_future(self._drain(stream))
 
     def _take_bulk(self) -> None:
         while self.bulk_source and self.session.wants_bulk:
@@ -141,22 +185,31 @@ class Pump:
         deadline = self.session.next_deadline()
         if deadline is None:
             return
-        loop = asyncio.get_running_loop()
-        if self._timer and self._timer.when() <= deadline:
+        if self._timer and self._wake_at <= deadline:
             # It fires early and arms itself again: cheaper than a timer for each message.
             return
+        self._wake(deadline, deadline - now())
+
+    # A wake-up at minus infinity is one after which nothing is late.
+    def _wake(self, at: float, seconds: float) -> None:
         if self._timer:
             self._timer.cancel()
-        self._timer = loop.call_at(deadline, self._tick)
+        self._wake_at = at
+        # The loop's clock stands still where ours goes on, so a moment of ours means nothing to it.
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         stream = self._stream
         if stream is None:
             return
-        for event in self.session.handle_deadline(time.monotonic()):
-            if isinstance(event, Silent):
-                self._on_event(event)
-                stream.close()
-                return
+        time = now()
+        if -math.inf < self._wake_at < time - LATE:
+            # What the peer said in the meantime is not read yet: it is no silence.
+            self._wake(-math.inf, _CATCH_UP)
+            return
+        if events := self.session.handle_deadline(time):
+            self._hand_on(events)
+            stream.close()
+            return
         self.flush()

@@ -114,11 +114,17 @@ def unpack(message: Message) -> KernelFrames:
     Raises:
         ProtocolError: it was not packed so.
     """
-    count = message.head.get("ids")
-    if not isinstance(count, int) or len(message.parts) < count + 4:
-        raise ProtocolError("a kernel message is not whole")
+    count, channel = message.head.get("ids"), message.head.get("channel")
+    # True is an int as well, and a negative count would cut from the end.
+    if type(count) is not int or count < 0 or len(message.parts) < count + 4:
+        raise ProtocolError(
+            f"a kernel message has {len(message.parts)} parts, "
+            f"which do not go with {json.dumps(count)[:20]} identities"
+        )
+    if not isinstance(channel, str):
+        raise ProtocolError("a kernel message does not say its channel")
     parts = [bytes(part) for part in message.parts]
-    return KernelFrames(str(message.head.get("channel")), parts[:count], parts[count:])
+    return KernelFrames(channel, parts[:count], parts[count:])
 
 
 def _object(data: bytes) -> dict[str, Any]:

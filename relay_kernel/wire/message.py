@@ -10,6 +10,9 @@ from typing import Any
 from relay_kernel.wire.errors import ProtocolError
 
 _U32 = struct.Struct("<I")
+# Made once: json.dumps would make one for each message.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 
 Part = bytes | bytearray | memoryview
 
@@ -29,7 +32,7 @@ class Message:
 
 def encode(message: Message) -> list[Part]:
     """Encode as ``u32 head length | head | u32 count | u32 lengths… | parts…``, little-endian."""
-    head = json.dumps([message.kind, message.head], separators=(",", ":")).encode()
+    head = _encode([message.kind, message.head]).encode()
     sizes = [_nbytes(part) for part in message.parts]
     prefix = b"".join(
         (
@@ -50,7 +53,7 @@ def decode(body: memoryview) -> Message:
     """
     try:
         head_end = 4 + _U32.unpack_from(body)[0]
-        kind, head = json.loads(bytes(body[4:head_end]))
+        about = _decode(str(body[4:head_end], "utf-8"))
         count = _U32.unpack_from(body, head_end)[0]
         at = head_end + 4 + 4 * count
         if at > len(body):
@@ -58,8 +61,11 @@ def decode(body: memoryview) -> Message:
         sizes = struct.unpack_from(f"<{count}I", body, head_end + 4)
     except (struct.error, ValueError, RecursionError) as error:
         raise ProtocolError(f"a message cannot be read: {error}") from None
-    if not (isinstance(kind, str) and isinstance(head, dict)):
-        raise ProtocolError("a message has no kind")
+    match about:
+        case [str(kind), dict(head)]:
+            pass
+        case _:
+            raise ProtocolError("a message does not begin with its kind and what it says")
     if at + sum(sizes) != len(body):
         raise ProtocolError("a message is not as long as it says")
     parts = []

@@ -3,36 +3,36 @@
 The session knows nothing of what carries it. The idea of numbering both ways and replaying what the
 peer has not seen is that of Eternal Terminal's BackedReader and BackedWriter.
 
-Invariant: a message leaves ``_outbox`` only when the peer has said that it received it, and is
-delivered only if its number is one more than the last delivered. A cut loses none, doubles none.
+Invariant: a piece of a message is in just one place until the peer has said that it received it:
+in the queue of its class, in ``_flying`` (on the present link) or in ``_again`` (cut off with an
+earlier one); and it is delivered only if its number is one more than the last delivered. A cut
+loses none, doubles none.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay_kernel.wire import frames
 from relay_kernel.wire.errors import ProtocolError
-from relay_kernel.wire.frames import Ack, Data, Decoder, Note, Type
+from relay_kernel.wire.frames import Data, Decoder, Note, Type
 from relay_kernel.wire.message import Message, decode, encode
+from relay_kernel.wire.outbox import LARGEST, Piece, Queue, Spool, cut
+from relay_kernel.wire.pulse import Pulse
+from relay_kernel.wire.window import RoundTrips, Window
 
 if TYPE_CHECKING:
     from relay_kernel.wire.message import Part
 
-PROTOCOL = 1
+PROTOCOL = 2
 #: Acknowledge at the latest after so many messages, bytes or seconds.
 ACK_MESSAGES = 16
-ACK_BYTES = 32 << 10
+ACK_BYTES = 16 << 10
 ACK_SECONDS = 0.05
-#: Bulk bytes that may be under way unacknowledged: what a small message can have to wait behind.
-BULK_CREDIT = 128 << 10
-BULK_FRAGMENT = 32 << 10
-#: Bulk bytes that are worth holding in memory ahead of the credit.
+#: Bulk bytes that are worth holding in memory ahead of the window.
 BULK_AHEAD = 4 << 20
-#: Heartbeats without an answer after which a link is dead.
-MISSED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +68,111 @@ class Silent:
     """Nothing came for so long that the link is dead. Close it."""
 
 
-SessionEvent = Opened | Received | Refused | Parted | Silent
+@dataclass(frozen=True, slots=True)
+class Forgot:
+    """One end lost its memory of this session: what it counts is not what the other counts.
+
+    Going on would lose messages or repeat them. The session is spent; nothing of it is replayed.
+    """
+
+    hello: dict[str, Any]
 
 
-@dataclass(slots=True)
-class _Sent:
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A ping was answered; ``sent`` is when it was sent, by our own clock.
+
+    What the peer grants with its answer counts from then: it cannot have known it earlier.
+    """
+
+    sent: float
+
+
+SessionEvent = Opened | Received | Refused | Parted | Silent | Forgot | Answered
+
+
+class _Sent(NamedTuple):
     number: int
-    parts: list[Part]
-    bulk: int
+    piece: Piece
+
+
+class _Fragments:
+    """What has come of a message of one class."""
+
+    def __init__(self) -> None:
+        self.parts: list[memoryview] = []
+        self._size = 0
+
+    def join(self, frame: Data) -> memoryview | None:
+        """The body of the message, if this was its last fragment."""
+        self._size += len(frame.body)
+        if self._size > LARGEST:
+            raise ProtocolError(f"the fragments of a message have more than {LARGEST} bytes")
+        self.parts.append(frame.body)
+        if not frame.last:
+            return None
+        body = memoryview(b"".join(self.parts))
+        self.parts, self._size = [], 0
+        return body
 
 
 class Session:
     """One end of a session. Bytes in, events out; bytes out on request.
 
+    Times are seconds of one clock, which may jump ahead (a machine that slept).
+
     Args:
         hello: what this end says of itself each time a link opens: ``session`` names the session.
         heartbeat: seconds between pings, None for none (in memory).
+        spool: where what waits goes beyond a bound; None: all waits in memory.
     """
 
-    def __init__(self, hello: dict[str, Any], heartbeat: float | None = None) -> None:
+    def __init__(
+        self, hello: dict[str, Any], heartbeat: float | None = None, spool: Spool | None = None
+    ) -> None:
         self.hello = hello
-        self.heartbeat = heartbeat
-        self.rtt: float | None = None
-        """Seconds of the last ping's round trip."""
         self.received = 0
         """The number of the last message that was delivered here."""
         self._number = 0
-        self._outbox: deque[_Sent] = deque()
-        self._bulk: deque[tuple[Part, bool]] = deque()
-        self._bulk_flying = 0
-        self._fragments: list[memoryview] = []
-        self._out: list[Part] = []
-        self._link = False
-        self._greeted = False
+        self._acknowledged = 0
+        self._ordinary = Queue(spool)
+        self._bulk = Queue()
+        self._flying: deque[_Sent] = deque()
+        self._again: deque[_Sent] = deque()
+        self._fragments = {Type.PART: _Fragments(), Type.BULK: _Fragments()}
+        self._pulse = Pulse(heartbeat)
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget everything that is about one link."""
+        self._link = self._greeted = False
+        self._trips = RoundTrips()
         self._decoder = Decoder()
-        self._unacked_messages = 0
-        self._unacked_bytes = 0
+        self._broken: ProtocolError | None = None
+        self._hello = self._farewell = b""
+        self._ack = False
         self._ack_at: float | None = None
-        self._ping_at: float | None = None
-        self._heard_at = 0.0
+        self._unacked_messages = self._unacked_bytes = 0
+
+    @property
+    def heartbeat(self) -> float | None:
+        """Seconds between pings."""
+        return self._pulse.heartbeat
+
+    @property
+    def rtt(self) -> float | None:
+        """Seconds of the last ping's round trip."""
+        return self._pulse.rtt
+
+    @property
+    def heard_at(self) -> float:
+        """When the last bytes came, or the link began."""
+        return self._pulse.heard_at
+
+    @property
+    def answered_at(self) -> float | None:
+        """When the newest ping that was answered was sent; None before any was."""
+        return self._pulse.answered_at
 
     # ------------------------------------------------------------------ links
 
@@ -118,35 +184,37 @@ class Session:
     @property
     def backlog(self) -> int:
         """How many messages and fragments the peer has not acknowledged."""
-        return len(self._outbox) + len(self._bulk)
+        return len(self._flying) + len(self._again) + self._ordinary.count + self._bulk.count
 
     @property
     def wants_bulk(self) -> bool:
         """Whether so little bulk waits that more should be sent, if there is any."""
-        return len(self._bulk) * BULK_FRAGMENT < BULK_AHEAD
+        return self._bulk.size < BULK_AHEAD
 
     def begin(self, now: float) -> None:
         """A new link is there: greet. A link that was there before is forgotten."""
         self.end()
         self._link = True
-        self._heard_at = now
-        self._decoder = Decoder()
-        # The far end may be slow to start, but not slower than a dead link is noticed.
-        self._ping_at = None if self.heartbeat is None else now + self.heartbeat
+        self._pulse.begin(now)
         fields = {"protocol": PROTOCOL, **self.hello, "received": self.received}
-        self._out.append(frames.note(Type.HELLO, fields))
+        self._hello = frames.note(Type.HELLO, fields)
 
     def end(self) -> None:
         """The link is gone. What was under way is kept for the next."""
-        self._link = self._greeted = False
-        self._out.clear()
-        self._ack_at = self._ping_at = None
-        self._unacked_messages = self._unacked_bytes = 0
+        self._again.extendleft(reversed(self._flying))
+        self._flying.clear()
+        self._pulse.end()
+        self._reset()
 
     def part(self, reason: str) -> None:
-        """Say goodbye on the present link, if there is one."""
+        """Say goodbye on the present link, if there is one, after what it can take now."""
         if self._link:
-            self._out.append(frames.note(Type.GOODBYE, {"reason": reason}))
+            self._farewell = frames.note(Type.GOODBYE, {"reason": reason})
+
+    def probe(self, now: float, patience: float) -> None:
+        """Ping at once; without any sign of life within ``patience`` seconds the link is dead."""
+        if self._link:
+            self._pulse.probe(now, patience)
 
     # ------------------------------------------------------------------ sending
 
@@ -154,36 +222,57 @@ class Session:
         """Take on a message. It will arrive once, in order within its class, if any link ever does.
 
         Bulk messages keep their order among themselves, and never hold up the others for long.
+
+        Raises:
+            ProtocolError: it is larger than any peer would take.
         """
-        parts = encode(message)
-        if not bulk:
-            self._post(frames.data(self._number + 1, self.received, parts), 0)
-            return
-        body = memoryview(b"".join(parts))
-        for at in range(0, len(body), BULK_FRAGMENT):
-            end = at + BULK_FRAGMENT
-            self._bulk.append((body[at:end], end >= len(body)))
-        self._admit()
-
-    def _post(self, parts: list[Part], bulk: int) -> None:
-        self._number += 1
-        self._outbox.append(_Sent(self._number, parts, bulk))
-        if self._greeted:
-            self._out += parts
-            self._acknowledged_now()
-
-    def _admit(self) -> None:
-        """Number bulk fragments as far as the credit goes."""
-        while self._bulk and self._bulk_flying < BULK_CREDIT:
-            fragment, last = self._bulk.popleft()
-            size = memoryview(fragment).nbytes
-            self._bulk_flying += size
-            self._post(frames.bulk(self._number + 1, self.received, fragment, last=last), size)
+        queue = self._bulk if bulk else self._ordinary
+        for piece in cut(b"".join(encode(message)), bulk=bulk):
+            queue.put(piece)
 
     def data_to_send(self) -> list[Part]:
-        """What is to be written to the link now, in order; it is handed over once."""
-        out, self._out = self._out, []
+        """What is to be written to the link now, in order; it is handed over once.
+
+        Raises:
+            OSError: what waits cannot be read back from the spool. Close the link.
+        """
+        out: list[Part] = [self._hello] if self._hello else []
+        self._hello = b""
+        if self._greeted:
+            out += self._pulse.write(self.received)
+            self._write_numbered(out)
+            if out:
+                # Everything that was written says what was received.
+                self._acknowledged_now()
+            elif self._ack:
+                out.append(frames.ack(self.received))
+                self._acknowledged_now()
+        if self._farewell:
+            out.append(self._farewell)
+            self._farewell = b""
         return out
+
+    def _write_numbered(self, out: list[Part]) -> None:
+        """As far as the windows allow: what a cut took first, then ordinary, then bulk."""
+        while self._again:
+            if not self._fits(self._again[0].piece):
+                return
+            self._fly(self._again.popleft(), out)
+        for queue in (self._ordinary, self._bulk):
+            while queue.count and self._fits(queue.peek()):
+                self._number += 1
+                self._fly(_Sent(self._number, queue.pop()), out)
+
+    def _window(self, piece: Piece) -> Window:
+        return self._trips.bulk if piece.type is Type.BULK else self._trips.ordinary
+
+    def _fits(self, piece: Piece) -> bool:
+        return self._window(piece).admits(len(piece.body), self._trips.limit)
+
+    def _fly(self, sent: _Sent, out: list[Part]) -> None:
+        self._window(sent.piece).flying += len(sent.piece.body)
+        self._flying.append(sent)
+        out += sent.piece.frame(sent.number, self.received)
 
     # ------------------------------------------------------------------ receiving
 
@@ -192,21 +281,43 @@ class Session:
 
         Raises:
             ProtocolError: no correct peer sends this. Close the link; the session itself is sound.
+                What came before it is returned first; the error is then raised by the next call,
+                to which nothing needs to be given.
         """
-        self._heard_at = now
+        if self._broken:
+            raise self._broken
+        if data:
+            self._pulse.heard(now)
         events: list[SessionEvent] = []
-        for frame in self._decoder.feed(data):
-            if isinstance(frame, Note):
-                events.append(self._on_note(frame))
-            elif not self._greeted:
-                raise ProtocolError("the peer sent data before its greeting")
-            elif isinstance(frame, Ack):
-                self._on_ack(frame, now)
-            else:
-                message = self._on_data(frame, now)
-                if message is not None:
-                    events.append(Received(message))
+        try:
+            for frame in self._decoder.feed(data):
+                if event := self._take(frame, now):
+                    events.append(event)
+            if self._decoder.error:
+                raise self._decoder.error
+        except ProtocolError as error:
+            self._broken = error
+            if not events:
+                raise
+        if self.heartbeat is not None and self._trips.held_back and not self._pulse.is_waiting:
+            self._pulse.ping(now)
         return events
+
+    def _take(self, frame: frames.Frame, now: float) -> SessionEvent | None:
+        if isinstance(frame, Note):
+            return self._on_note(frame)
+        if not self._greeted:
+            raise ProtocolError(f"the peer sent a {frame.type.name} before its greeting")
+        self._settle(frame.received)
+        if isinstance(frame, Data):
+            return self._on_data(frame, now)
+        if frame.type is Type.ACK:
+            return None
+        sent = self._pulse.take(frame, now)
+        if sent is None:
+            return None
+        self._trips.measured(now - sent, now)
+        return Answered(sent)
 
     def _on_note(self, frame: Note) -> SessionEvent:
         if frame.type is Type.REFUSE:
@@ -215,49 +326,46 @@ class Session:
             return Parted(frame.fields)
         return self.greeted(frame.fields)
 
-    def greeted(self, hello: dict[str, Any]) -> Opened:
-        """Take in the peer's HELLO, and replay what it has not seen.
+    def greeted(self, hello: dict[str, Any]) -> Opened | Forgot:
+        """Take in the peer's HELLO, and go on from where it is.
 
         Raises:
-            ProtocolError: the peer speaks another protocol, greets twice, or counts otherwise.
+            ProtocolError: the peer speaks another protocol, greets twice, or does not count.
         """
         received = hello.get("received")
         if hello.get("protocol") != PROTOCOL:
             raise ProtocolError(f"the peer speaks protocol {hello.get('protocol')}, not {PROTOCOL}")
-        if self._greeted or not isinstance(received, int):
-            raise ProtocolError("the peer's greeting is not in order")
-        self._settle(received)
-        if self._outbox and self._outbox[0].number != received + 1:
-            raise ProtocolError("the peer has lost messages that it had acknowledged")
+        if self._greeted:
+            raise ProtocolError("the peer sent a second greeting")
+        if type(received) is not int:
+            raise ProtocolError("the peer's greeting does not say what it received")
+        if not self._acknowledged <= received <= self._number:
+            self._spend()
+            return Forgot(hello)
         self._greeted = True
-        for sent in self._outbox:
-            self._out += sent.parts
-        self._admit()
+        self._settle(received)
+        if self.heartbeat is not None:
+            # Its HELLO has just been heard.
+            self._pulse.ping(self.heard_at)
         return Opened(hello)
 
-    def _on_data(self, frame: Data, now: float) -> Message | None:
-        self._settle(frame.received)
-        if frame.number <= self.received:
-            return None
+    def _spend(self) -> None:
+        for waiting in (self._flying, self._again, self._ordinary, self._bulk):
+            waiting.clear()
+
+    def _on_data(self, frame: Data, now: float) -> Received | None:
         if frame.number != self.received + 1:
-            raise ProtocolError(f"message {frame.number} came after {self.received}")
+            how = "again" if frame.number <= self.received else f"after {self.received}"
+            raise ProtocolError(f"message {frame.number} came {how}")
+        # One that cannot be read counts as well, or it would come again with each link.
         self.received = frame.number
         self._count_for_ack(frame, now)
-        if frame.whole:
-            return decode(frame.body)
-        self._fragments.append(frame.body)
-        if not frame.last:
-            return None
-        body = b"".join(self._fragments)
-        self._fragments.clear()
-        return decode(memoryview(body))
-
-    def _on_ack(self, frame: Ack, now: float) -> None:
-        self._settle(frame.received)
-        if frame.type is Type.PING:
-            self._out.append(frames.ping(Type.PONG, self.received, frame.time))
-        elif frame.type is Type.PONG:
-            self.rtt = max(0.0, now - frame.time)
+        if not frame.whole:
+            body = self._fragments[frame.type].join(frame)
+            return None if body is None else Received(decode(body))
+        if self._fragments[Type.PART].parts:
+            raise ProtocolError("a message came before the end of the one before it")
+        return Received(decode(frame.body))
 
     def _settle(self, received: int) -> None:
         """The peer has everything up to ``received``."""
@@ -265,10 +373,12 @@ class Session:
             raise ProtocolError(
                 f"the peer acknowledges {received}, but only {self._number} were sent"
             )
-        while self._outbox and self._outbox[0].number <= received:
-            self._bulk_flying -= self._outbox.popleft().bulk
-        if self._greeted:
-            self._admit()
+        self._acknowledged = max(self._acknowledged, received)
+        while self._flying and self._flying[0].number <= received:
+            piece = self._flying.popleft().piece
+            self._window(piece).flying -= len(piece.body)
+        while self._again and self._again[0].number <= received:
+            self._again.popleft()
 
     # ------------------------------------------------------------------ acknowledging, time
 
@@ -276,33 +386,22 @@ class Session:
         self._unacked_messages += 1
         self._unacked_bytes += frame.body.nbytes
         if self._unacked_messages >= ACK_MESSAGES or self._unacked_bytes >= ACK_BYTES:
-            self._acknowledge()
+            self._ack = True
         elif self._ack_at is None:
             self._ack_at = now + ACK_SECONDS
 
-    def _acknowledge(self) -> None:
-        self._out.append(frames.ack(self.received))
-        self._acknowledged_now()
-
     def _acknowledged_now(self) -> None:
         self._unacked_messages = self._unacked_bytes = 0
+        self._ack = False
         self._ack_at = None
 
     def next_deadline(self) -> float | None:
         """When :meth:`handle_deadline` wants to be called; None: not before bytes come or go."""
-        deadlines = [at for at in (self._ack_at, self._ping_at) if at is not None]
-        return min(deadlines, default=None)
+        deadlines = (self._ack_at, self._pulse.next_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
 
     def handle_deadline(self, now: float) -> list[SessionEvent]:
         """Time has passed: acknowledge, ping, or find the link dead."""
         if self._ack_at is not None and now >= self._ack_at:
-            self._acknowledge()
-        if self._ping_at is None or self.heartbeat is None or now < self._ping_at:
-            return []
-        if now - self._heard_at >= MISSED * self.heartbeat:
-            self._ping_at = None
-            return [Silent()]
-        self._ping_at = now + self.heartbeat
-        if self._greeted:
-            self._out.append(frames.ping(Type.PING, self.received, now))
-        return []
+            self._ack, self._ack_at = True, None
+        return [Silent()] if self._pulse.handle_deadline(now) else []

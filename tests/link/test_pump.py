@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from relay_kernel.link import clock
+from relay_kernel.link import pump as pump_module
 from relay_kernel.link.memory import memory_pair
 from relay_kernel.link.pump import Pump
 from relay_kernel.wire import frames
 from relay_kernel.wire.frames import Type
-from relay_kernel.wire.message import Message
+from relay_kernel.wire.message import Message, encode
+from relay_kernel.wire.pulse import MISSED
 from relay_kernel.wire.session import (
     BULK_AHEAD,
-    MISSED,
     PROTOCOL,
+    Answered,
+    Forgot,
     Opened,
     Parted,
     Received,
@@ -301,7 +305,7 @@ async def test_a_peer_that_does_not_read_does_not_fill_the_memory() -> None:
     await asyncio.wait_for(run, SOON)
 
 
-async def test_small_messages_to_a_clogged_link_wait_in_the_session() -> None:
+async def test_messages_to_a_peer_that_does_not_read_wait_in_the_session() -> None:
     """They are written when there is room again, each once, in their order."""
     end = End()
     mine, theirs = await socket_pair()
@@ -309,17 +313,124 @@ async def test_small_messages_to_a_clogged_link_wait_in_the_session() -> None:
     await end.sees(Opened)
     for text in texts("m", 40):
         end.pump.send(Message(text, {}, (bytes(MIB),)))
-    assert mine.clogged
-    assert mine._writer.transport.get_write_buffer_size() < 4 * MIB
+    # Not even the socket is filled: what stands in it stands before an answer to a ping.
+    assert mine._writer.transport.get_write_buffer_size() < MIB
     decoder = frames.Decoder()
     numbers: list[int] = []
+    ends_at: list[int] = []
     async with asyncio.timeout(SOON):
-        while len(numbers) < 40:
-            got = decoder.feed(await theirs.read())
-            numbers += [frame.number for frame in got if isinstance(frame, frames.Data)]
-    assert numbers == list(range(1, 41))
+        while len(ends_at) < 40:
+            for frame in decoder.feed(await theirs.read()):
+                if isinstance(frame, frames.Data):
+                    numbers.append(frame.number)
+                    ends_at += [frame.number] if frame.last else []
+            theirs.write([frames.ack(len(numbers))])
+    assert numbers == list(range(1, numbers[-1] + 1))
     theirs.close()
     await asyncio.wait_for(run, SOON)
+
+
+async def test_a_clogged_link_that_is_dead_is_noticed() -> None:
+    """Its writer waits for room that never comes; the clock goes on."""
+    end = End(0.05)
+    mine, theirs = await socket_pair()
+    run = end.run(mine, hello=HELLO)
+    await end.sees(Opened)
+    mine.write([bytes(8 * MIB)])
+    end.pump.send(Message("one more"))
+    assert mine.clogged
+    assert "nothing was heard" in await asyncio.wait_for(run, SOON)
+    theirs.close()
+
+
+async def test_a_probe_finds_a_dead_link_sooner_than_the_heartbeat() -> None:
+    end = End(60.0)
+    mine, theirs = memory_pair()
+    run = end.run(mine, hello=HELLO)
+    await end.sees(Opened)
+    end.pump.probe(0.05)
+    assert "nothing was heard" in await asyncio.wait_for(run, SOON)
+    assert isinstance(end.events[-1], Silent)
+    theirs.close()
+
+
+async def test_a_probe_of_a_living_peer_costs_nothing(ends: Ends) -> None:
+    await ends.link()
+    ends.left.pump.probe(SOON)
+    await ends.left.sees(Answered)
+    ends.left.pump.send(Message("still here"))
+    await ends.right.hears("still here")
+
+
+@pytest.mark.parametrize("jump", [3600.0, 0.0], ids=["slept", "awake"])
+async def test_what_came_while_this_machine_slept_is_read_before_anybody_is_called_dead(
+    jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock stands in for a suspend, which a test cannot do: it counts an hour at once."""
+    left, right = End(0.05), End(0.05)
+    mine, theirs = memory_pair()
+    runs = left.run(mine), right.run(theirs)
+    await left.sees(Opened)
+    await right.sees(Opened)
+    moved = clock.now() + jump
+    began = clock.now()
+    monkeypatch.setattr(pump_module, "now", lambda: moved + clock.now() - began)
+    await right.sees(Answered, 5)
+    done, _ = await asyncio.wait(runs, timeout=0)
+    assert not done
+    left.pump.close_link()
+    await asyncio.gather(*runs)
+
+
+async def test_a_peer_that_forgot_ends_the_link_with_that_reason(ends: Ends) -> None:
+    await ends.link()
+    ends.left.pump.send(Message("m"))
+    await ends.right.hears("m")
+    async with asyncio.timeout(SOON):
+        while ends.left.pump.session.backlog:
+            await asyncio.sleep(0.01)
+    ends.right.pump.close_link()
+    await asyncio.wait_for(asyncio.gather(*ends.left.runs, *ends.right.runs), SOON)
+    mine, theirs = await ends.pair()
+    run = ends.left.run(mine)
+    ends.right.pump = Pump(Session({"session": "s"}), ends.right._on_event)
+    ends.right.run(theirs)
+    assert "lost its memory" in await asyncio.wait_for(run, SOON)
+    assert isinstance(ends.left.events[-1], Forgot)
+
+
+async def test_messages_before_an_error_are_delivered(ends: Ends) -> None:
+    mine, theirs = await ends.pair()
+    run = ends.left.run(mine, hello=HELLO)
+    parts = frames.data(1, 0, encode(Message("last words")))
+    theirs.write([*parts, b"\xff" * 9])
+    assert "bytes, over" in await asyncio.wait_for(run, SOON)
+    await ends.left.hears("last words")
+    theirs.close()
+
+
+async def test_nothing_is_acknowledged_before_it_was_handed_on() -> None:
+    """Were this process to die in between, the peer would think that it had it."""
+    end = End()
+    mine, theirs = memory_pair()
+    wrote: list[int] = []
+
+    def on_event(event: SessionEvent) -> None:
+        if isinstance(event, Received):
+            end.pump.send(Message("answer"))
+            wrote.append(len(theirs._waiting))
+
+    end.pump._on_event = on_event
+    run = end.run(mine, hello=HELLO)
+    await asyncio.sleep(0)
+    await theirs.read()
+    each = [frames.data(number, 0, encode(Message("m"))) for number in range(1, 41)]
+    theirs.write([part for parts in each for part in parts])
+    got = frames.Decoder().feed(await asyncio.wait_for(theirs.read(), SOON))
+    assert wrote == [0] * 40
+    assert {frame.received for frame in got if isinstance(frame, frames.Data)} == {40}
+    theirs.close()
+    await run
 
 
 async def test_a_silent_peer_is_noticed_and_the_link_closed() -> None:

@@ -6,24 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from relay_kernel.wire import frames, outbox, window
 from relay_kernel.wire import session as module
 from relay_kernel.wire.errors import ProtocolError
+from relay_kernel.wire.frames import Type
 from relay_kernel.wire.session import Session
 from tests.wire.world import Joined, Tally, joined, live
 
 if TYPE_CHECKING:
     from relay_kernel.wire.frames import Data
-    from relay_kernel.wire.message import Message
-    from relay_kernel.wire.session import Opened
+    from relay_kernel.wire.message import Part
+    from relay_kernel.wire.outbox import Piece
+    from relay_kernel.wire.session import Forgot, Opened, Received
 
 SEEDS = 500
 
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bulk message of some bytes has fragments, and the credit runs out."""
-    monkeypatch.setattr(module, "BULK_FRAGMENT", 40)
-    monkeypatch.setattr(module, "BULK_CREDIT", 160)
+    """A message of some bytes has fragments, the windows close, and the spool is used."""
+    monkeypatch.setattr(outbox, "PIECE", 40)
+    monkeypatch.setattr(outbox, "BLOCK", 600)
+    monkeypatch.setattr(window, "SMALLEST", 80)
+    monkeypatch.setattr(window, "START", 160)
+    monkeypatch.setattr(window, "LARGEST", 400)
     monkeypatch.setattr(module, "ACK_MESSAGES", 4)
     monkeypatch.setattr(module, "ACK_BYTES", 400)
 
@@ -42,6 +48,14 @@ def test_every_message_arrives_once_and_in_order() -> None:
         "sent while cut",
         "cut within a bulk message",
         "cut with bytes under way",
+        "spooled",
+        "cut while spooled",
+        "disk full",
+        "held back",
+        "wider",
+        "narrower",
+        "probed",
+        "found dead by a probe",
     }
     assert {what for what in rare if tally.counts.get(what, 0) < 20} == set()
 
@@ -102,7 +116,7 @@ class SettlesOneTooMany(Session):
 class ReplaysOneTooFew(Session):
     """Skips the first message that the peer lacks."""
 
-    def greeted(self, hello: dict[str, Any]) -> Opened:
+    def greeted(self, hello: dict[str, Any]) -> Opened | Forgot:
         received = min(hello["received"] + 1, self._number)
         return super().greeted({**hello, "received": received})
 
@@ -112,7 +126,7 @@ class ReplaysNothing(Session):
 
     def end(self) -> None:
         super().end()
-        self._outbox.clear()
+        self._again.clear()
 
 
 class GreetsOneBehind(Session):
@@ -126,36 +140,84 @@ class GreetsOneBehind(Session):
 class CountsWhatItDrops(Session):
     """Takes a message for delivered that the link may yet lose."""
 
-    def _on_data(self, frame: Data, now: float) -> Message | None:
-        message = super()._on_data(frame, now)
+    def _on_data(self, frame: Data, now: float) -> Received | None:
+        event = super()._on_data(frame, now)
         self.received += frame.number % 7 == 0
-        return message
+        return event
 
 
 class ForgetsHalfAMessage(Session):
     """Throws away with the link the fragments that came over it."""
 
     def begin(self, now: float) -> None:
-        self._fragments.clear()
+        for fragments in self._fragments.values():
+            fragments.parts.clear()
         super().begin(now)
 
 
 class AcksTooEarly(Session):
     """Acknowledges one message before it is there."""
 
-    def _acknowledge(self) -> None:
-        self.received += 1
-        super()._acknowledge()
-        self.received -= 1
+    def data_to_send(self) -> list[Part]:
+        self.received += self._ack
+        out = super().data_to_send()
+        self.received -= out[-1:] == [frames.ack(self.received)]
+        return out
 
 
-class KeepsTheCredit(Session):
-    """Never gives back the credit of bulk that a cut took down."""
+class KeepsTheWindow(Session):
+    """Never gives back the part of the window that a cut took down."""
+
+    def begin(self, now: float) -> None:
+        trips = self._trips
+        super().begin(now)
+        self._trips = trips
+
+
+class NumbersTooEarly(Session):
+    """Gives a number to what then has to wait for the window."""
+
+    def _fits(self, piece: Piece) -> bool:
+        fits = super()._fits(piece)
+        self._number += not fits and not self._again
+        return fits
+
+
+class ReplaysInDisorder(Session):
+    """Puts what was under way at a cut behind what was so at an earlier one."""
+
+    def end(self) -> None:
+        flying = list(self._flying)
+        super().end()
+        for _ in flying:
+            self._again.append(self._again.popleft())
+
+
+class LosesTheSpool(Session):
+    """Takes what is in the spool for gone with the link."""
 
     def end(self) -> None:
         super().end()
-        for sent in self._outbox:
-            sent.bulk = 0
+        if self._ordinary.spooled:
+            self._ordinary.clear()
+
+
+class CountsInTheWrongWindow(Session):
+    """Takes what bulk has under way from the other window."""
+
+    def _settle(self, received: int) -> None:
+        trips = self._trips
+        trips.bulk, trips.ordinary = trips.ordinary, trips.bulk
+        super()._settle(received)
+        trips.bulk, trips.ordinary = trips.ordinary, trips.bulk
+
+
+class MixesTheClasses(Session):
+    """Joins fragments of both classes."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._fragments[Type.BULK] = self._fragments[Type.PART]
 
 
 PLANTED = [
@@ -166,7 +228,12 @@ PLANTED = [
     CountsWhatItDrops,
     ForgetsHalfAMessage,
     AcksTooEarly,
-    KeepsTheCredit,
+    KeepsTheWindow,
+    NumbersTooEarly,
+    ReplaysInDisorder,
+    LosesTheSpool,
+    CountsInTheWrongWindow,
+    MixesTheClasses,
 ]
 
 

@@ -114,9 +114,12 @@ def test_packed_for_the_session_it_comes_out_as_it_went_in(message: KernelFrames
         ({"ids": "1"}, 8),
         ({"ids": 0}, 3),
         ({"ids": 2}, 5),
+        ({"ids": -1}, 8),
+        ({"ids": True}, 8),
+        ({"ids": 1 << 70}, 8),
     ],
-    ids=["no count", "no number", "three parts", "ids without a body"],
+    ids=["no count", "no number", "three parts", "no body", "negative", "true", "huge"],
 )
 def test_what_was_not_packed_so_is_refused(head: dict[str, Any], parts: int) -> None:
-    with pytest.raises(ProtocolError, match="not whole"):
+    with pytest.raises(ProtocolError, match="do not go with"):
         unpack(Message("frames", head, (json.dumps({}).encode(),) * parts))

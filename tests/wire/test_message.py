@@ -69,8 +69,8 @@ def test_a_message_with_something_behind_it_is_refused(message: Message, more: b
 
 @pytest.mark.parametrize(
     "head",
-    [[1, {}], ["frames", []], ["frames"], ["frames", {}, 0], {"a": 1, "b": 2}],
-    ids=["kind", "head", "short", "long", "object"],
+    [[1, {}], ["frames", []], ["frames"], ["frames", {}, 0], {"a": 1, "b": 2}, 5, None, "ab"],
+    ids=["kind", "head", "short", "long", "object", "number", "null", "text"],
 )
 def test_a_head_that_is_none_is_refused(head: object) -> None:
     text = json.dumps(head).encode()

@@ -6,12 +6,38 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from relay_kernel.wire.frames import Decoder
+from relay_kernel.wire import window as windows
+from relay_kernel.wire.frames import Decoder, Type
 from relay_kernel.wire.message import Message
-from relay_kernel.wire.session import Opened, Received, Session, SessionEvent, Silent
+from relay_kernel.wire.session import Forgot, Opened, Received, Session, SessionEvent, Silent
 
 if TYPE_CHECKING:
     from relay_kernel.wire.frames import Frame
+    from relay_kernel.wire.outbox import Reference
+
+
+class MemorySpool:
+    """Blocks in a list. ``full``: it takes no more."""
+
+    def __init__(self) -> None:
+        self.blocks: list[bytes] = []
+        self.full = False
+        self.refused = 0
+
+    def append(self, data: bytes) -> Reference | None:
+        self.refused += self.full
+        if self.full:
+            return None
+        self.blocks.append(data)
+        return len(self.blocks) - 1, len(data)
+
+    def read(self, reference: Reference) -> bytes:
+        at, size = reference
+        assert len(self.blocks[at]) == size
+        return self.blocks[at]
+
+    def clear(self) -> None:
+        self.blocks.clear()
 
 
 class End:
@@ -22,7 +48,7 @@ class End:
         self.sent: dict[bool, list[str]] = {False: [], True: []}
         self.heard: dict[bool, list[str]] = {False: [], True: []}
         self.order: list[str] = []
-        self.opened = 0
+        self.opened = self.forgot = 0
         self.up = False
         #: Written to the present link, and not at the other end yet.
         self.flying = bytearray()
@@ -42,6 +68,8 @@ class End:
         for event in events:
             if isinstance(event, Opened):
                 self.opened += 1
+            elif isinstance(event, Forgot):
+                self.forgot += 1
             elif isinstance(event, Received):
                 text = event.message.kind
                 self.heard[text.startswith("bulk")].append(text)
@@ -158,14 +186,23 @@ class _History:
     def __init__(self, chance: random.Random, kind: type[Session], tally: Tally) -> None:
         heartbeat = chance.choice([None, 1.0])
         hello: dict[str, Any] = {"session": "s"}
-        self.world = Joined(kind(hello, heartbeat), kind(hello, heartbeat))
+        self.spools = [MemorySpool(), MemorySpool()]
+        left, right = (kind(hello, heartbeat, spool) for spool in self.spools)
+        self.world = Joined(left, right)
+        for session in (left, right):
+            # Some waiting messages are too many for memory.
+            session._ordinary._memory = 1500
         self.chance = chance
         self.tally = tally
 
     def run(self) -> None:
-        steps = [self.send, self.arrive, self.arrive, self.arrive, self.wait, self.fail]
+        arrive = self.arrive
+        steps = [self.send, arrive, arrive, arrive, self.wait, self.fail, self.probe, self.fill]
         for _ in range(self.chance.randint(20, 120)):
             self.chance.choice(steps)()
+        for spool in self.spools:
+            self.tally.add("disk full", when=bool(spool.refused))
+            spool.full = False
         # At last, a link that holds.
         self.world.link()
         self.world.settle()
@@ -183,25 +220,51 @@ class _History:
         for _ in range(self.chance.choice([1, 1, 5])):
             end.send(self.chance.choice([0, 1, 100, 300]), bulk=self.chance.random() < 0.4)
         self.tally.add("sent while cut", when=not end.up)
+        self.tally.add("spooled", when=end.session._ordinary.spooled > 0)
         end.write()
+        self.tally.add("held back", when=end.session._trips.held_back)
 
     def arrive(self) -> None:
         end, other = self.chance.choice(self.world.ends)
+        self.world.pass_time(self.chance.choice([0, 0, 0.05]))
         if end.flying:
             some = self.chance.randint(1, len(end.flying))
             self.world.deliver(end, other, self.chance.choice([1, some, None]))
+            for window in (other.session._trips.bulk, other.session._trips.ordinary):
+                self.tally.add("wider", when=window.limit > windows.START)
+                self.tally.add("narrower", when=window.limit < windows.START)
 
     def wait(self) -> None:
         ups = [end.up for end, _ in self.world.ends]
         self.world.pass_time(self.chance.choice([0.01, 0.06, 0.5, 6.0]))
         self.tally.add("silence", when=ups != [end.up for end, _ in self.world.ends])
 
+    def probe(self) -> None:
+        """One end wants to know whether the other is there, and may not hear of it in time."""
+        end, other = self.chance.choice(self.world.ends)
+        was_up = end.up
+        end.session.probe(self.world.now, 0.3)
+        end.write()
+        if self.chance.random() < 0.5:
+            self.world.deliver(end, other)
+            self.world.deliver(other, end)
+        self.world.pass_time(0.4)
+        self.tally.add("probed", when=was_up)
+        self.tally.add("found dead by a probe", when=was_up and not end.up)
+
+    def fill(self) -> None:
+        """A disk is full, or has room again."""
+        spool = self.chance.choice(self.spools)
+        spool.full = not spool.full
+
     def fail(self) -> None:
         """The link is cut for one end or for both, or a new one comes."""
         how = self.chance.choice(["cut", "half", "link", "link", "link"])
-        in_fragments = any(end.session._fragments for end, _ in self.world.ends)
+        in_fragments = any(end.session._fragments[Type.BULK].parts for end, _ in self.world.ends)
         self.tally.add(how)
         self.tally.add("cut within a bulk message", when=in_fragments)
+        spooled = any(end.session._ordinary.spooled for end, _ in self.world.ends)
+        self.tally.add("cut while spooled", when=spooled)
         self.tally.add("cut with bytes under way", when=any(e.flying for e, _ in self.world.ends))
         if how == "cut":
             self.world.cut()
