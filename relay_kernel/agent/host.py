@@ -1,6 +1,6 @@
 """The agent of one kernel: orders come in over a session, reports go out.
 
-Orders: ``start``, ``frames``, ``interrupt``, ``apply``, ``want``, ``chunk``.
+Orders: ``start``, ``frames``, ``interrupt``, ``warm``, ``apply``, ``want``, ``chunk``.
 Reports: ``started``, ``failed``, ``died``, ``frames``, ``captured``, ``uncaptured``, ``applied``,
 ``unapplied``, ``want``, ``chunk``. ``docs/protocol.md`` says what each holds.
 """
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.agent.guard import Guard
 from relay_kernel.agent.process import KernelProcess, KernelStartError
 from relay_kernel.core.errors import RelayError
+from relay_kernel.core.fence import Fence, Terms
 from relay_kernel.store.chunks import Store, StoreError
 from relay_kernel.store.wanted import Wanted
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, unpack
@@ -53,7 +55,10 @@ class KernelHost:
         self.store = store
         self.folder = folder
         self._kernel: KernelProcess | None = None
-        self._epoch = 0
+        self.guard = Guard(Fence(), self._on_lease_end, self._on_lease_renewed)
+        self._fence = self.guard.fence
+        #: Orders that came while the lease was over.
+        self._late: list[Message] = []
         self._cells: dict[str, _Cell] = {}
         self._captured: tuple[_Cell, KernelFrames] | None = None
         self._applies: dict[str, int] = {}
@@ -70,6 +75,7 @@ class KernelHost:
             "start": self._on_start,
             "frames": self._on_frames,
             "interrupt": self._on_interrupt,
+            "warm": self._on_warm,
             "apply": self._on_apply,
             "want": self._on_want,
             "chunk": self._on_chunk,
@@ -79,7 +85,17 @@ class KernelHost:
     # ------------------------------------------------------------------ orders
 
     def handle(self, message: Message) -> None:
-        """Carry out one order. A bad order is logged; it never breaks the session."""
+        """Carry out one order. A bad order is logged; it never breaks the session.
+
+        An order may have lain in a socket while this process or its machine stood still, and R may
+        have given the role away since: without a lease, it waits until R is heard again.
+        """
+        if self.guard.check() and not self._late:
+            self._carry_out(message)
+        else:
+            self._late.append(message)
+
+    def _carry_out(self, message: Message) -> None:
         order = self._orders.get(message.kind)
         if order is None:
             log.warning("unknown order %r ignored", message.kind)
@@ -90,7 +106,10 @@ class KernelHost:
             log.warning("order %s failed: %s", message.kind, error)
 
     def _on_start(self, message: Message) -> None:
-        self._epoch = int(message.head["epoch"])
+        if not self._admit(message):
+            return
+        self._fence.terms = Terms(**(message.head.get("lease") or {}))
+        self.renew(self.pump.session.answered_at)
         self._spawn(self._start(message.head))
 
     async def _start(self, head: dict[str, Any]) -> None:
@@ -123,22 +142,52 @@ class KernelHost:
         if self._kernel:
             self._spawn(self._kernel.interrupt())
 
+    def _on_warm(self, message: Message) -> None:
+        """Have the kernel load what it completes with: that takes it longer than all later ones."""
+        if self._kernel:
+            self._kernel.ask("complete_request", {"code": "pri", "cursor_pos": 3})
+
     def _on_frames(self, message: Message) -> None:
         frames = unpack(message)
         if "cell" in message.head:
             cell = _Cell(message.head["cell"], message.head["epoch"])
-            if cell.epoch < self._epoch:
-                log.warning("cell %d of epoch %d refused: stale", cell.number, cell.epoch)
+            if not self._admit(message):
                 return
-            self._epoch = cell.epoch
             # From here to its capture, the kernel may write to the store.
             self._cells[frames.id] = cell
+            self._fence.busy = True
             self.store.writers += 1
             if self._held is not None:
                 self._held.append(frames)
                 return
         if self._kernel:
             self._kernel.send(frames)
+
+    # ------------------------------------------------------------------ the lease
+
+    def renew(self, sent: float | None) -> None:
+        """R has answered what was sent to it at ``sent``."""
+        if sent is not None:
+            self.guard.renew(sent)
+
+    def _admit(self, message: Message) -> bool:
+        epoch = int(message.head["epoch"])
+        if self._fence.admit(epoch):
+            return True
+        log.warning("%s of epoch %d refused: stale", message.kind, epoch)
+        return False
+
+    def _on_lease_end(self) -> None:
+        if self._kernel and self._cells:
+            log.warning("nothing heard of the server: the kernel stands still until it is back")
+            self._kernel.stand_still()
+
+    def _on_lease_renewed(self) -> None:
+        if self._kernel:
+            self._kernel.go_on()
+        late, self._late = self._late, []
+        for message in late:
+            self._carry_out(message)
 
     # ------------------------------------------------------------------ what the kernel says
 
@@ -149,6 +198,7 @@ class KernelHost:
             self.pump.send(pack(frames))
         elif frames.type == "relay_capture_reply":
             del self._cells[frames.parent_id]
+            self._fence.busy = bool(self._cells)
             self._on_captured(cell, frames)
         else:
             self._on_reply(cell, frames)
@@ -198,8 +248,11 @@ class KernelHost:
 
     def _on_death(self, reason: str) -> None:
         self._report_capture()
+        kernel = self._kernel
         self._forget_kernel()
         self._report("died", reason=reason)
+        if kernel:
+            self._spawn(kernel.stop())
 
     # ------------------------------------------------------------------ state coming in
 
@@ -266,6 +319,7 @@ class KernelHost:
         self._held = None
         self._staging = None
         self._cells.clear()
+        self._fence.busy = False
         self._applies.clear()
 
     async def _stop_kernel(self) -> None:
@@ -276,6 +330,7 @@ class KernelHost:
 
     async def close(self) -> None:
         """Stop the kernel; the notebook wants no more of this target."""
+        self.guard.stop()
         async with self._changing:
             await self._stop_kernel()
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -194,6 +195,21 @@ class KernelProcess:
         if self._manager and self._manager.has_kernel:
             with contextlib.suppress(OSError, RuntimeError):
                 await self._manager.interrupt_kernel()
+
+    def stand_still(self) -> None:
+        """Stop the process and what it has started, as it is, until :meth:`go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on, if it stands still."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        provisioner = self._manager.provisioner if self._manager else None
+        group = getattr(provisioner, "pgid", None)
+        if group and group != os.getpgrp():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, number)
 
     async def stop(self) -> None:
         """End the process, at once; close the sockets."""

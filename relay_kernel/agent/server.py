@@ -10,21 +10,25 @@ import re
 import shutil
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.agent.departure import Departure, watch_sleep
 from relay_kernel.agent.host import KernelHost
 from relay_kernel.agent.identity import introduction
+from relay_kernel.link.clock import now
 from relay_kernel.link.peer import is_own
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stream import SocketStream
 from relay_kernel.store.chunks import Store, sweep
-from relay_kernel.wire import frames
+from relay_kernel.store.spool import SpoolFile
+from relay_kernel.wire import frames, notes
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.frames import Decoder, Note, Type
-from relay_kernel.wire.session import Parted, Received, Session, SessionEvent
+from relay_kernel.wire.session import Answered, Parted, Received, Session, SessionEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
     from relay_kernel.settings.paths import Places
@@ -35,6 +39,8 @@ log = logging.getLogger(__name__)
 GREETING = 10.0
 #: Seconds without any session after which the agent ends itself.
 IDLE = 600.0
+#: Seconds for a goodbye to get over the line; logind waits for 5 s in all.
+FAREWELL = 2.0
 _TICK = 5.0
 #: What names a session or a notebook; it becomes part of a path.
 _NAME = re.compile(r"[0-9A-Za-z-]{1,80}")
@@ -49,6 +55,8 @@ class _Guest:
     keep: float
     host: KernelHost
     left_at: float | None = None
+    apart: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while there is no link."""
 
 
 class AgentServer:
@@ -58,8 +66,10 @@ class AgentServer:
         self._places = places
         self._guests: dict[str, _Guest] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._busy_at = time.monotonic()
+        self._busy_at = now()
         self._ended = asyncio.Event()
+        self._leaving = ""
+        self._outdated = False
 
     async def serve(self) -> None:
         """Listen until nobody has wanted anything for a while, or until :meth:`stop`."""
@@ -78,10 +88,33 @@ class AgentServer:
             for guest in list(self._guests.values()):
                 guest.host.pump.part("the agent was stopped")
                 await self._dismiss(guest)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def stop(self) -> None:
         """Make :meth:`serve` return."""
         self._ended.set()
+
+    async def part(self, reason: str) -> None:
+        """The machine goes: say so to every notebook, and take none until :meth:`stay`.
+
+        Returns when they have heard it, and hung up, or after :data:`FAREWELL` seconds. The kernels
+        end after it: the notebooks have given them up, and a cell that went on here after a sleep
+        would be run twice.
+        """
+        self._leaving = reason
+        guests = list(self._guests.values())
+        for guest in guests:
+            guest.host.pump.part(reason)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                for guest in guests:
+                    await guest.apart.wait()
+        for guest in guests:
+            self._spawn(self._dismiss(guest))
+
+    def stay(self) -> None:
+        """The machine is back, or did not go after all."""
+        self._leaving = ""
 
     # ------------------------------------------------------------------ links
 
@@ -106,30 +139,51 @@ class AgentServer:
             writer.close()
             return
         guest.left_at = None
+        guest.apart.clear()
         reason = await guest.host.pump.run(stream, hello=hello)
         if not guest.host.pump.linked:
             log.info("notebook %s is out of reach: %s", guest.notebook, reason)
-            guest.left_at = time.monotonic()
+            guest.left_at = now()
+            guest.apart.set()
 
     async def _find(self, hello: dict[str, Any]) -> _Guest:
-        mine = introduction()["version"]
-        if hello.get("version") != mine:
-            raise _RefusedError(f"the agent is version {mine}, the server {hello.get('version')}")
-        for old in hello.get("replaces", ()):
-            if guest := self._guests.get(old):
-                await self._dismiss(guest)
-        name = str(hello.get("session"))
+        self._check(hello)
+        name, notebook = str(hello.get("session")), str(hello.get("notebook"))
         if guest := self._guests.get(name):
             return guest
         if hello.get("resume"):
             raise _RefusedError("unknown session")
+        # A notebook has one session: what this R gave up, or another that was killed has left, ends
+        # before anything new begins.
+        gone = hello.get("replaces", ())
+        for old in list(self._guests.values()):
+            if old.notebook == notebook or old.id in gone:
+                await self._dismiss(old)
         return self._welcome(name, hello)
 
+    def _check(self, hello: dict[str, Any]) -> None:
+        """Refuse whom this agent cannot serve. Where nobody else needs it, it makes way."""
+        if self._leaving:
+            raise _RefusedError(self._leaving)
+        mine, theirs = introduction()["version"], hello.get("version")
+        if theirs == mine:
+            return
+        self._outdated = True
+        if self._guests:
+            raise _RefusedError(
+                f"the agent is version {mine} and the server {theirs}: "
+                f"it changes when its {len(self._guests)} notebooks of version {mine} are closed"
+            )
+        self.stop()
+        raise _RefusedError(f"the agent of version {mine} makes way for {theirs}")
+
     def _welcome(self, name: str, hello: dict[str, Any]) -> _Guest:
+        notes.require(hello, ("session", "notebook", "heartbeat", "keep"))
         notebook = str(hello.get("notebook"))
         if not (_NAME.fullmatch(notebook) and _NAME.fullmatch(name)):
             raise ProtocolError("a session or a notebook has a name that is none")
-        session = Session({**introduction(), "session": name}, float(hello["heartbeat"]))
+        spool = SpoolFile(self._places.state / "spool")
+        session = Session({**introduction(), "session": name}, float(hello["heartbeat"]), spool)
         pump = Pump(session, lambda event: self._on_event(name, event))
         folder = self._places.run / f"a{name[:8]}"
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -143,11 +197,11 @@ class AgentServer:
             return
         if isinstance(event, Received):
             guest.host.handle(event.message)
+        elif isinstance(event, Answered):
+            guest.host.renew(event.sent)
         elif isinstance(event, Parted):
             log.info("notebook %s says goodbye: %s", guest.notebook, event.fields.get("reason"))
-            task = asyncio.ensure_future(self._dismiss(guest, forever=True))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._dismiss(guest, forever=True))
 
     # ------------------------------------------------------------------ ends
 
@@ -158,18 +212,24 @@ class AgentServer:
         shutil.rmtree(guest.host.folder, ignore_errors=True)
         if forever:
             guest.host.store.remove()
+            if self._outdated and not self._guests:
+                self.stop()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            now = time.monotonic()
             for guest in list(self._guests.values()):
-                if guest.left_at is not None and now - guest.left_at > guest.keep:
+                if guest.left_at is not None and now() - guest.left_at > guest.keep:
                     log.info("notebook %s did not come back: its kernel is ended", guest.notebook)
                     await self._dismiss(guest)
             if self._guests:
-                self._busy_at = now
-            elif now - self._busy_at > IDLE:
+                self._busy_at = now()
+            elif self._outdated or now() - self._busy_at > IDLE:
                 self.stop()
 
 
@@ -209,7 +269,14 @@ async def _main(places: Places) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    await server.serve()
+    departure = Departure(server.part, server.stay)
+    departure.start()
+    wake = asyncio.ensure_future(watch_sleep(server.stay))
+    try:
+        await server.serve()
+    finally:
+        wake.cancel()
+        departure.stop()
 
 
 def _lock(path: Path) -> Any:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from relay_kernel.core import events as ev
+from relay_kernel.core.fence import heartbeat
 from relay_kernel.core.model import LOCAL, OnLoss, Policy
 from relay_kernel.core.router import Router
 from relay_kernel.kernel.relay import Relay, Setup
@@ -38,10 +39,8 @@ def build(
     config, complaint = _config(places.config)
     names = [target.name for target in config.targets] + [LOCAL]
     wanted = config.kernel
-    router = Router(
-        names,
-        Policy(cast("OnLoss", wanted.on_loss), wanted.lost_after, wanted.wait_at_submit),
-    )
+    policy = Policy(cast("OnLoss", wanted.on_loss), wanted.lost_after, wanted.wait_at_submit)
+    router = Router(names, policy)
     living = frozenset(path.stem for path in places.kernels.glob("*.json"))
     sweep(places.store, time.time(), living)
     store = Store(places.store / setup.notebook)
@@ -60,7 +59,7 @@ def build(
             callbacks,
             places,
             notebook=setup.notebook,
-            heartbeat=wanted.heartbeat,
+            heartbeat=heartbeat(policy, wanted.heartbeat),
             lost_after=wanted.lost_after,
         )
         for target in config.targets

@@ -48,13 +48,15 @@ class Cells:
     def __init__(self) -> None:
         self._by_number: dict[int, Cell] = {}
         self._by_id: dict[str, Cell] = {}
+        self.renamed: dict[str, str] = {}
+        """By display id of a run that was not shown, the id that front ends know."""
         self._last = 0
         self._forgotten = 0
 
     def add(self, request: KernelFrames, *, silent: bool, directives: Directives) -> Cell:
         """A new cell, with the next number."""
         self._last += 1
-        cell = Cell(self._last, request, silent, directives)
+        cell = Cell(self._last, request, silent, directives, shown=Shown(self.renamed))
         self._by_number[cell.number] = self._by_id[request.id] = cell
         return cell
 
@@ -70,7 +72,7 @@ class Cells:
         for number in range(self._forgotten + 1, kept + 1):
             cell = self._by_number[number]
             if cell.replied:
-                cell.shown = Shown()
+                cell.shown = Shown(self.renamed)
                 cell.request.body[3:] = [b"{}"]
         self._forgotten = max(self._forgotten, kept)
 

@@ -105,6 +105,19 @@ class FrontEnd:
         self.reply(request, content)
         self.status("idle", request.header)
 
+    def end(self, request: KernelFrames, reason: str, *, answered: bool, idle: bool) -> None:
+        """End a request that nobody will answer any more: the reply, if it lacks one, and idle."""
+        if not answered:
+            text = f"{request.type} was not answered: {reason}"
+            error = {"ename": "RelayTargetLost", "evalue": text, "traceback": []}
+            self.reply(request, {"status": "error", **error})
+        if not idle:
+            self.status("idle", request.header)
+
+    def ask(self, request: KernelFrames, content: dict[str, Any]) -> None:
+        """Ask the front end that sent ``request``; its input_reply is a message like any other."""
+        self._make("stdin", "input_request", content, request.header, request.ids)
+
     def close(self) -> None:
         """Write out what is queued, and close the sockets."""
         for channel in self._channels.values():

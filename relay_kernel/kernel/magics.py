@@ -18,8 +18,10 @@ HELP = """\
 %relay TARGET              run the cells from the next one on at TARGET
 %relay auto                run them where the order of preference says
 %%relay TARGET             run this cell at TARGET
+%%relay once               never run this cell a second time, whatever is lost; also after TARGET
 %relay vars                the variables: what is where, what stayed behind and why
-%relay on_loss rerun|stop  what becomes of cells whose target is lost
+%relay on_loss rerun|stop|ask
+                           what becomes of cells whose target is lost
 %relay?                    this text"""
 
 
@@ -52,7 +54,7 @@ def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
             return Answer(_variables(notebook))
         case ("auto",):
             return Answer("from the next cell on: wherever is best", ev.TargetForced(None))
-        case ("on_loss", "rerun" | "stop" as policy):
+        case ("on_loss", "rerun" | "stop" | "ask" as policy):
             return Answer(f"on_loss is {policy} now", ev.OnLossChosen(policy))
         case (name,) if name in names:
             return Answer(f"from the next cell on: {name}", ev.TargetForced(name))

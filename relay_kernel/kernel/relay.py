@@ -6,18 +6,22 @@ import asyncio
 import logging
 import os
 import secrets
-import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core import effects as ef
 from relay_kernel.core import events as ev
 from relay_kernel.core.directives import parse
+from relay_kernel.core.fence import terms
 from relay_kernel.core.model import LOCAL, Run
+from relay_kernel.core.shown import under_shown_name
 from relay_kernel.kernel.cells import Cell, Cells
+from relay_kernel.kernel.info import InfoDesk, python_of
 from relay_kernel.kernel.magics import answer
+from relay_kernel.kernel.question import Question
 from relay_kernel.kernel.switchboard import Switchboard
+from relay_kernel.link.clock import now
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, unpack
 from relay_kernel.wire.message import Message
@@ -33,7 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CLOSE_TIMEOUT = 2.0
+#: Seconds for the goodbyes at the end. A front end gets its answer within two.
+_CLOSE_TIMEOUT = 1.5
 
 
 @dataclass
@@ -75,29 +80,35 @@ class Relay:
         self._status = status
         self._on_end = on_end
         self.switchboard = Switchboard(router, links, self.infos)
+        self._question = Question(front)
+        self._desk = InfoDesk(front)
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._execution_count = 0
+        self._warm = False
         self._effects: dict[type, Callable[[Any], None]] = {
             ef.Dispatch: self._dispatch,
             ef.Fail: self._fail,
             ef.Abort: self._abort,
             ef.Tell: lambda effect: self._tell(self.cells[effect.cell], effect.text),
+            ef.Ask: self._ask,
             ef.StartKernel: lambda effect: self._start_kernel(effect.target),
             ef.Fill: lambda effect: self.state.fill(effect.target),
-            ef.Interrupt: lambda effect: self.links[effect.target].send(Message("interrupt")),
+            ef.Interrupt: lambda effect: self.links[effect.target].interrupt(),
             ef.Discard: self._discard,
         }
         self._requests: dict[str, Callable[[KernelFrames], None]] = {
             "execute_request": self._on_execute,
+            "input_reply": self._on_input,
             "interrupt_request": self._on_interrupt,
+            "kernel_info_request": self._on_kernel_info,
             "shutdown_request": self._on_shutdown,
         }
         self._reports: dict[str, Callable[[str, Message], None]] = {
             "frames": self._on_frames,
             "started": self._on_started,
-            "failed": lambda t, m: self.emit(ev.KernelFailed(t, m.head["reason"])),
-            "died": lambda t, m: self.emit(ev.KernelDied(t, m.head["reason"])),
+            "failed": self._on_failed,
+            "died": self._on_died,
             "captured": self._on_captured,
             "uncaptured": lambda t, m: self.emit(
                 ev.SnapshotFailed(m.head["epoch"], m.head["cell"], m.head["reason"])
@@ -113,12 +124,14 @@ class Relay:
     def emit(self, event: ev.Event) -> None:
         """Feed the router, and do what it says."""
         log.debug("event %s", event)
-        self._perform(self.router.handle(event, time.monotonic()))
+        self._perform(self.router.handle(event, now()))
 
     def _perform(self, effects: list[ef.Effect]) -> None:
         for effect in effects:
             log.debug("effect %s", effect)
             self._effects[type(effect)](effect)
+        if self.router.asking is None:
+            self._question.withdraw()
         self.cells.forget(self.router.kept)
         self._arm()
         self._status.changed()
@@ -129,11 +142,12 @@ class Relay:
             self._timer = None
         deadline = self.router.next_deadline()
         if deadline is not None:
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, deadline - now()), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        self._perform(self.router.handle_deadline(time.monotonic()))
+        self._perform(self.router.handle_deadline(now()))
 
     def report(self, target: str, message: Message) -> None:
         """Take a report from the agent of a target. A bad one is logged, never fatal."""
@@ -173,7 +187,19 @@ class Relay:
         directives = parse(str(content.get("code", "")))
         cell = self.cells.add(message, silent=silent, directives=directives)
         stops = bool(content.get("stop_on_error", True)) and not silent
-        self.emit(ev.CellSubmitted(cell.number, directives.target, stops))
+        self.emit(ev.CellSubmitted(cell.number, directives.target, stops, directives.once))
+
+    def _on_input(self, message: KernelFrames) -> None:
+        cell = self._question.cell
+        again = self._question.answered(message)
+        if cell is None or again is None:
+            self.switchboard.take(message)
+        else:
+            self.emit(ev.Answered(cell, again))
+
+    def _on_kernel_info(self, message: KernelFrames) -> None:
+        self._desk.take(message)
+        self._still_busy()
 
     def _on_interrupt(self, message: KernelFrames) -> None:
         self.front.answer(message, {"status": "ok"})
@@ -214,6 +240,10 @@ class Relay:
             cell.shown.again()
         order = pack(cell.request, cell=cell.number, epoch=cell.epoch)
         self.links[cell.target].send(order)
+        if cell.target != LOCAL and not self._warm:
+            # Questions go to the server's kernel meanwhile, and it has nothing to do now.
+            self._warm = True
+            self.links[LOCAL].send(Message("warm"))
         if effect.run is Run.FIRST:
             self.switchboard.release(cell.number)
 
@@ -227,10 +257,23 @@ class Relay:
         extra = {"execution_count": self._execution_count, "user_expressions": {}, "payload": []}
         self._end(cell, {"status": "error", **content, **extra})
 
+    def _ask(self, effect: ef.Ask) -> None:
+        cell = self.cells[effect.cell]
+        self._begin(cell)
+        if not self._question.ask(effect.cell, cell.request, effect.text):
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self.emit, ev.Answered(effect.cell, again=False))
+
     def _abort(self, effect: ef.Abort) -> None:
         cell = self.cells[effect.cell]
         self._begin(cell)
         self._end(cell, {"status": "aborted"})
+
+    def _still_busy(self) -> None:
+        """Something beside the running cell ended; front ends show the last state they hear."""
+        running = self.router.running
+        if running and running.run is not Run.SILENT and not self.cells[running.number].replied:
+            self.front.status("busy", {})
 
     def _begin(self, cell: Cell) -> None:
         if not cell.busy:
@@ -286,31 +329,51 @@ class Relay:
             "cwd": str(here if target == LOCAL else near),
             "env": env,
             "epoch": self.router.epoch,
-            "python": None if target == LOCAL else _python(self.infos[LOCAL]),
+            "lease": None if target == LOCAL else asdict(terms(self.router.policy)),
+            "python": None if target == LOCAL else python_of(self.infos[LOCAL]),
         }
         self.links[target].send(Message("start", head))
 
     def _discard(self, effect: ef.Discard) -> None:
         target = effect.target
-        self.infos.pop(target, None)
         self._start_later.discard(target)
-        self.state.forget(target)
         self.links[target].discard()
+        self._forget_kernel(target, self.router.targets[target].reason, for_good=True)
+
+    def _forget_kernel(self, target: str, reason: str, *, for_good: bool) -> None:
+        self.infos.pop(target, None)
+        self.state.forget(target)
         for cell in list(self.cells.unfinished()):
             # Its reply came; its idle never will.
             if cell.target == target and cell.replied:
                 self._end(cell, {"status": "ok"})
+        for request in self.switchboard.lost(target, for_good=for_good):
+            why = f"{target} was lost ({reason})"
+            self.front.end(request.message, why, answered=request.answered, idle=request.idle)
 
     # ------------------------------------------------------------------ reports
 
     def _on_started(self, target: str, message: Message) -> None:
         self.infos[target] = message.head["info"]
         if target == LOCAL:
+            self._warm = False
             for name in self._start_later:
                 self._start_kernel(name)
             self._start_later.clear()
+            self._desk.learn(self.infos[LOCAL])
         self.emit(ev.KernelStarted(target))
         self.switchboard.kernel_started()
+
+    def _on_failed(self, target: str, message: Message) -> None:
+        reason = message.head["reason"]
+        self._forget_kernel(target, reason, for_good=True)
+        self.emit(ev.KernelFailed(target, reason))
+        if target == LOCAL:
+            self._desk.do_without(reason)
+
+    def _on_died(self, target: str, message: Message) -> None:
+        self._forget_kernel(target, message.head["reason"], for_good=False)
+        self.emit(ev.KernelDied(target, message.head["reason"]))
 
     def _on_captured(self, target: str, message: Message) -> None:
         if message.head["epoch"] == self.router.epoch and target == self.router.primary:
@@ -325,8 +388,7 @@ class Relay:
             self._on_iopub(target, frames, cell)
         elif cell and "cell" in message.head:
             self._on_reply(target, message, frames, cell)
-        else:
-            self.switchboard.look(target, frames)
+        elif self.switchboard.look(target, frames):
             self.front.send(frames)
 
     def _on_reply(self, target: str, message: Message, frames: KernelFrames, cell: Cell) -> None:
@@ -343,21 +405,24 @@ class Relay:
 
     def _on_iopub(self, target: str, frames: KernelFrames, cell: Cell | None) -> None:
         msg_type = frames.type
-        self.switchboard.look(target, frames)
+        if not self.switchboard.look(target, frames) or (cell and cell.run is Run.SILENT):
+            return
+        if msg_type == "update_display_data" and self.cells.renamed:
+            frames = frames.with_content(under_shown_name(frames.content, self.cells.renamed))
         if cell is None:
             self.front.send(frames)
-            return
-        if cell.run is Run.SILENT:
+            if msg_type == "status" and frames.content.get("execution_state") == "idle":
+                self._still_busy()
             return
         content = frames.content
         new = cell.shown.new(msg_type, content)
         if new is None:
             return
         state = content.get("execution_state") if msg_type == "status" else None
-        if state == "idle":
-            if cell.idle:
-                return
-            cell.idle = True
+        if (state == "idle" and cell.idle) or (state == "busy" and cell.busy):
+            # R has said so itself.
+            return
+        cell.idle = cell.idle or state == "idle"
         cell.busy = cell.busy or state == "busy"
         self.front.send(frames if new is content else frames.with_content(new))
         if msg_type == "execute_input":
@@ -371,8 +436,3 @@ class Relay:
                 self.emit(said.event)
             content = {"name": "stdout" if said.ok else "stderr", "text": said.text + "\n"}
             self.front.publish("stream", content, cell.request.header)
-
-
-def _python(info: dict[str, Any]) -> str:
-    version = str(info.get("language_info", {}).get("version", ""))
-    return ".".join(version.split(".")[:2])

@@ -8,6 +8,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.link.clock import now
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -70,8 +72,8 @@ class StatusFile:
 
     def _target(self, name: str) -> dict[str, Any]:
         target, link = self._router.targets[name], self._links[name]
-        # The router's clock is monotonic; people want the time of day.
-        since = time.time() - (time.monotonic() - target.since) if target.since else None
+        # The router's clock begins anywhere; people want the time of day.
+        since = time.time() - (now() - target.since) if target.since else None
         return {
             "phase": target.phase.value,
             "since": since,

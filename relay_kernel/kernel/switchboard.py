@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.model import LOCAL, Phase
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
 QUESTIONS = frozenset(
     {"complete_request", "inspect_request", "is_complete_request", "history_request"}
 )
+
+
+@dataclass
+class Open:
+    """A request that was passed on, and whose answer or idle has not come."""
+
+    message: KernelFrames
+    target: str
+    answered: bool = False
+    """Its reply has come, or it has none."""
+    idle: bool = False
+    """The kernel is done with it."""
 
 
 class Switchboard:
@@ -32,6 +45,7 @@ class Switchboard:
         self._infos = infos
         self._waiting: list[tuple[str, KernelFrames]] = []
         self._behind: list[tuple[int, KernelFrames]] = []
+        self._open: dict[str, Open] = {}
         self._comms: dict[str, str] = {}
         self._subshells: dict[str, str] = {}
 
@@ -43,8 +57,6 @@ class Switchboard:
             self._pass_on(self._subshells.get(subshell, primary), message)
         elif message.type.startswith("comm_") and message.type != "comm_info_request":
             self._pass_on(self._owner_of_comm(message), message)
-        elif message.type == "kernel_info_request" and message.channel == "control":
-            self._pass_on(LOCAL, message)
         elif message.channel == "shell":
             self._ask(message)
         else:
@@ -63,8 +75,6 @@ class Switchboard:
             self._pass_on(LOCAL, message)
         elif self._router.queue:
             self._behind.append((self._router.queue[-1].number, message))
-        elif message.type == "kernel_info_request":
-            self._pass_on(LOCAL, message)
         else:
             self._pass_on(self._reachable(), message)
 
@@ -74,10 +84,13 @@ class Switchboard:
         return LOCAL if self._router.targets[primary].phase is Phase.QUIET else primary
 
     def _pass_on(self, target: str, message: KernelFrames) -> None:
-        if target in self._infos:
-            self._links[target].send(pack(message))
-        else:
+        if target not in self._infos:
             self._waiting.append((target, message))
+            return
+        if message.channel != "stdin":
+            answered = not message.type.endswith("_request")
+            self._open[message.id] = Open(message, target, answered)
+        self._links[target].send(pack(message))
 
     def release(self, number: int) -> None:
         """Send the requests whose place was right behind the cell ``number``."""
@@ -93,10 +106,46 @@ class Switchboard:
         for target, message in waiting:
             self._pass_on(target, message)
 
-    def look(self, target: str, frames: KernelFrames) -> None:
-        """Remember whose comms and subshells are whose, from what the kernels say."""
+    def look(self, target: str, frames: KernelFrames) -> bool:
+        """Take note of what a kernel says; False if it is stale, and must not be passed on."""
+        request = self._open.get(frames.parent_id)
+        if request and request.target != target:
+            return False
         if frames.channel == "iopub":
             if frames.type == "comm_open":
                 self._comms[str(frames.content.get("comm_id"))] = target
+            elif request and frames.type == "status":
+                request.idle = frames.content.get("execution_state") == "idle"
         elif frames.type == "create_subshell_reply":
             self._subshells[str(frames.content.get("subshell_id"))] = target
+        if request:
+            request.answered |= frames.channel in {"shell", "control"}
+            if request.answered and request.idle:
+                del self._open[frames.parent_id]
+        return True
+
+    def lost(self, target: str, *, for_good: bool) -> list[Open]:
+        """The kernel at ``target`` is gone. Ask another what it was asked.
+
+        Args:
+            target: where it was.
+            for_good: no other will start there soon.
+
+        Returns:
+            The requests that only it could have answered, and that somebody has to end.
+        """
+        self._comms = {comm: owner for comm, owner in self._comms.items() if owner != target}
+        self._subshells = {s: owner for s, owner in self._subshells.items() if owner != target}
+        gone = [each for each in self._open.values() if each.target == target]
+        if for_good:
+            gone += [Open(message, owner) for owner, message in self._waiting if owner == target]
+            self._waiting = [(owner, m) for owner, m in self._waiting if owner != target]
+        rest = []
+        for request in gone:
+            self._open.pop(request.message.id, None)
+            is_question = request.message.type in QUESTIONS and not request.answered
+            if is_question and not (for_good and target == LOCAL):
+                self._pass_on(LOCAL, request.message)
+            else:
+                rest.append(request)
+        return rest

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import secrets
 import shutil
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,14 @@ from relay_kernel.agent.identity import introduction
 from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL
 from relay_kernel.hub.client import open_stream
+from relay_kernel.link.clock import now
 from relay_kernel.link.errors import DialError
 from relay_kernel.link.memory import memory_pair
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stream import SocketStream
+from relay_kernel.wire.message import Message
 from relay_kernel.wire.session import (
+    Forgot,
     Opened,
     Parted,
     Received,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     from relay_kernel.settings.paths import Places
     from relay_kernel.store.chunks import Store
-    from relay_kernel.wire.message import Message
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,10 @@ BACK_OFF = (0.2, 0.5, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0)
 REFUSED = 30.0
 #: Seconds from the dial to the agent's greeting.
 ATTEMPT = 30.0
+#: Seconds for which the hub shall wait for a target that dials in, once it was known to be away.
+HOLD = 20.0
+#: Seconds in which a link must show a sign of life after an interrupt.
+PATIENCE = 1.5
 #: A target keeps a kernel out of reach for this many times ``lost_after``, then ends it.
 KEEP = 2.0
 
@@ -73,6 +78,10 @@ class TargetLink:
     def send(self, message: Message) -> None:
         """Send an order. It waits for the link, if that is down."""
         self.pump.send(message)
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel. A link that is dead shall be known to be dead within 2 s."""
+        self.send(Message("interrupt"))
 
     def flush(self) -> None:
         """The bulk source has something new."""
@@ -185,19 +194,20 @@ class RemoteTarget(TargetLink):
             self._reason = ""
             try:
                 async with asyncio.timeout(ATTEMPT):
-                    reader, writer = await open_stream(self._places, self.name)
+                    hold = HOLD if tries else 0.0
+                    reader, writer = await open_stream(self._places, self.name, patience=hold)
             except DialError as error:
                 self._refused(error)
-                pause = REFUSED if error.permanent else pause
+                pause = REFUSED if error.permanent else 0.0 if error.waited else pause
             except (TimeoutError, OSError) as error:
                 why = str(error) or f"no answer within {ATTEMPT:.0f} s"
                 self.callbacks.event(ev.LinkClosed(self.name, f"the hub: {why}"))
             else:
-                began = time.monotonic()
+                began = now()
                 reason = await self.pump.run(SocketStream(reader, writer))
                 self.callbacks.event(ev.LinkClosed(self.name, self._reason or reason))
                 # A link that held for a while was sound: the next one is tried at once.
-                tries = 0 if time.monotonic() - began > BACK_OFF[-1] else tries
+                tries = 0 if now() - began > BACK_OFF[-1] else tries
                 pause = BACK_OFF[min(tries, len(BACK_OFF) - 1)]
             tries += 1
             await asyncio.sleep(pause)
@@ -219,6 +229,8 @@ class RemoteTarget(TargetLink):
             self._lost(reason)
         elif isinstance(event, Silent):
             self._reason = "it went silent"
+        elif isinstance(event, Forgot):
+            self._lost("its agent has lost its memory of this notebook")
 
     def _on_opened(self, hello: dict[str, Any]) -> None:
         self.greeting = hello
@@ -243,6 +255,11 @@ class RemoteTarget(TargetLink):
     def _lost(self, reason: str) -> None:
         self._reason = reason
         self.callbacks.event(ev.TargetLost(self.name, reason))
+
+    def interrupt(self) -> None:
+        """See :class:`TargetLink`."""
+        super().interrupt()
+        self.pump.probe(PATIENCE)
 
     def discard(self) -> None:
         """See :class:`TargetLink`."""

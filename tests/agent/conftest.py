@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,9 +18,6 @@ from tests.agent.rig import Owner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-
-    from relay_kernel.agent.process import KernelProcess
-    from relay_kernel.wire.message import Message
 
 
 @pytest.fixture
@@ -39,14 +36,6 @@ class Hosted(Owner):
         self._far = Pump(Session({"session": "s"}), self._on_far)
         self.host = KernelHost(self._far, Store(folder / name / "far"), folder / name / "run")
         self._far_run: asyncio.Future[str] | None = None
-        self._kernels: set[KernelProcess] = set()
-
-    async def start(self, **head: Any) -> Message:
-        """See :class:`Owner`."""
-        report = await super().start(**head)
-        if self.host._kernel:
-            self._kernels.add(self.host._kernel)
-        return report
 
     def _on_far(self, event: SessionEvent) -> None:
         if isinstance(event, Received):
@@ -61,9 +50,6 @@ class Hosted(Owner):
     async def close(self) -> None:
         """End the kernel and the link."""
         await self.host.close()
-        for kernel in self._kernels:
-            # The sockets of one that died are still open.
-            await kernel.stop()
         await self.unlink()
         if self._far_run:
             await self._far_run

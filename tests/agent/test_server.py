@@ -249,6 +249,16 @@ class TestSessions:
         again = agent.owner("old", resume=True)
         assert await agent.refusal(again) == "unknown session"
 
+    async def test_a_notebook_has_one_kernel_also_when_its_r_was_killed(self, agent: Agent) -> None:
+        """Another R of the same notebook knows nothing of the session that was."""
+        old = agent.owner("old")
+        await agent.link(old)
+        process = await kernel_of(old)
+        await old.unlink()
+        new = agent.owner("new")
+        await agent.link(new)
+        assert await gone(process)
+
     async def test_goodbye_ends_the_kernel_and_removes_its_store(self, agent: Agent) -> None:
         owner = agent.owner("s1")
         await agent.link(owner)

@@ -95,8 +95,8 @@ class Running:
     )
     began: float = field(default_factory=time.monotonic)
 
-    def text(self) -> str:
-        return Result({}, self.messages, 0).text()
+    def text(self, name: str = "stdout") -> str:
+        return Result({}, self.messages, 0).text(name)
 
     async def shows(self, text: str, within: float = SOON) -> None:
         """Wait until the cell has printed ``text``."""
@@ -134,6 +134,9 @@ class Notebook:
         self.client: AsyncKernelClient
         self.others: list[dict[str, Any]] = []
         self.stdin: Callable[[dict[str, Any]], str] = lambda message: "Ada"
+        self.answer: Callable[[dict[str, Any]], None] = lambda message: self.client.input(
+            self.stdin(message)
+        )
         self._cells: dict[str, Running] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -198,7 +201,7 @@ class Notebook:
             cell.changed.set()
 
     def _on_stdin(self, message: dict[str, Any]) -> None:
-        self.client.input(self.stdin(message))
+        self.answer(message)
 
     def send(self, code: str, **kwargs: Any) -> Running:
         """Send a cell."""
@@ -244,8 +247,7 @@ class Pc:
 
     def processes(self) -> list[psutil.Process]:
         """The agent and its kernels (not sshd)."""
-        mark = str(self.sshd.relay_home)
-        return [p for p in psutil.process_iter() if _environment(p).get("RELAY_HOME") == mark]
+        return processes_of(self.sshd.relay_home)
 
     def named(self, word: str) -> list[psutil.Process]:
         """Those with ``word`` in their command line."""
@@ -298,9 +300,15 @@ def configure(places: Places, **kernel: Any) -> None:
 
 def end_hub(places: Places) -> None:
     """End the hub of these places, if one runs."""
-    mark = os.environ["RELAY_HOME"]
-    ours = [p for p in psutil.process_iter() if _environment(p).get("RELAY_HOME") == mark]
+    ours = processes_of(places.config.parent)
     _kill([process for process in ours if "hub" in _command(process)])
+
+
+def processes_of(relay_home: Path) -> list[psutil.Process]:
+    """All processes that have this ``RELAY_HOME``, but the one that asks."""
+    mark, own = str(relay_home), os.getpid()
+    everybody = [p for p in psutil.process_iter() if p.pid != own]
+    return [p for p in everybody if _environment(p).get("RELAY_HOME") == mark]
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.rig import Notebook
+from tests.e2e.rig import Notebook, Result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,6 +143,64 @@ async def status(notebook: Notebook) -> str:
     from relay_kernel.settings.paths import find_places
 
     return str(collect(find_places())["targets"]["pc"]["phase"])
+
+
+class TestOnLoss:
+    """Chosen in the notebook itself."""
+
+    async def lose(self, notebook: Notebook, desktop: Pc, code: str = SLOW) -> list[Result]:
+        await notebook.run("total = 4")
+        cells = [notebook.send(code), notebook.send("behind = 1")]
+        await cells[0].shows("step 5")
+        desktop.lose_power()
+        return [await cell.end() for cell in cells]
+
+    async def test_asked_and_yes(self, notebook: Notebook, desktop: Pc) -> None:
+        prompts = []
+        notebook.stdin = lambda message: prompts.append(message["content"]["prompt"]) or "yes"
+        await notebook.run("%relay on_loss ask")
+        lost, behind = await self.lose(notebook, desktop)
+        (prompt,) = prompts
+        assert prompt.startswith("[relay] pc was lost (")
+        assert prompt.endswith("Run again what was lost? [y/N] ")
+        assert (lost.status, lost.target, lost.text()) == ("ok", "local", LINES)
+        assert behind.status == "ok"
+        assert (await notebook.run("total")).value == str(4 + sum(range(30)))
+
+    async def test_asked_and_no(self, notebook: Notebook, desktop: Pc) -> None:
+        notebook.stdin = lambda message: ""
+        await notebook.run("%relay on_loss ask")
+        lost, behind = await self.lose(notebook, desktop)
+        assert lost.reply["content"]["ename"] == "RelayTargetLost"
+        assert behind.status == "aborted"
+        assert (await notebook.run("total")).value == "4"
+
+    async def test_a_front_end_that_cannot_be_asked(self, notebook: Notebook, desktop: Pc) -> None:
+        await notebook.run("%relay on_loss ask")
+        cell = notebook.send(SLOW, allow_stdin=False)
+        await cell.shows("step 5")
+        desktop.lose_power()
+        assert (await cell.end()).reply["content"]["ename"] == "RelayTargetLost"
+
+    async def test_an_interrupt_ends_the_question(self, notebook: Notebook, desktop: Pc) -> None:
+        asked = asyncio.Event()
+        notebook.answer = lambda message: asked.set()
+        await notebook.run("%relay on_loss ask")
+        cell = notebook.send(SLOW)
+        await cell.shows("step 5")
+        desktop.lose_power()
+        await asyncio.wait_for(asked.wait(), 20)
+        await notebook.manager.interrupt_kernel()
+        result = await cell.end(within=2)
+        assert result.reply["content"]["ename"] == "KeyboardInterrupt"
+        assert (await notebook.run("1 + 1")).value == "2"
+
+    async def test_once_is_once(self, notebook: Notebook, desktop: Pc) -> None:
+        lost, behind = await self.lose(notebook, desktop, "%%relay once\n" + SLOW)
+        assert lost.reply["content"]["ename"] == "RelayTargetLost"
+        assert "not run again, as %%relay once asks" in lost.error
+        assert behind.status == "aborted"
+        assert (await notebook.run("total")).value == "4"
 
 
 class TestStop:

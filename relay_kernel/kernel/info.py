@@ -1,0 +1,61 @@
+"""Answers kernel_info_request in R itself, so that no busy or lost kernel keeps one waiting."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relay_kernel.kernel.frontend import FrontEnd
+    from relay_kernel.wire.kernel_frames import KernelFrames
+
+
+class InfoDesk:
+    """Knows what the server's kernel said of itself when it started."""
+
+    def __init__(self, front: FrontEnd) -> None:
+        self._front = front
+        self._info: dict[str, Any] = {}
+        self._waiting: list[KernelFrames] = []
+
+    def take(self, request: KernelFrames) -> None:
+        """Answer a request, at once if any kernel ever started here."""
+        if self._info:
+            self._front.answer(request, self._info)
+        else:
+            self._waiting.append(request)
+
+    def learn(self, info: dict[str, Any]) -> None:
+        """The server's kernel is up, and says this of itself."""
+        self._info = {**info, "status": "ok"}
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
+            self.take(request)
+
+    def do_without(self, reason: str) -> None:
+        """The server's kernel cannot start; front ends have to be told something to go on."""
+        if not self._info:
+            self.learn(_stand_in(reason))
+            self._info = {}
+
+
+def python_of(info: dict[str, Any]) -> str:
+    """Major and minor version of the Python that a kernel runs, from its kernel_info."""
+    version = str(info.get("language_info", {}).get("version", ""))
+    return ".".join(version.split(".")[:2])
+
+
+def _stand_in(reason: str) -> dict[str, Any]:
+    return {
+        "protocol_version": "5.4",
+        "implementation": "relay",
+        "implementation_version": "0",
+        "language_info": {
+            "name": "python",
+            "version": platform.python_version(),
+            "mimetype": "text/x-python",
+            "file_extension": ".py",
+        },
+        "banner": f"relay-kernel: {reason}",
+        "help_links": [],
+    }
