@@ -56,6 +56,7 @@ class Sshd:
         self,
         tmp_path: Path,
         *,
+        host: str = "127.0.0.1",
         passwords_only: bool = False,
         path: str | None = None,
         env: dict[str, str] | None = None,
@@ -65,6 +66,7 @@ class Sshd:
 
         Args:
             tmp_path: A folder of its own.
+            host: The address that it listens on.
             passwords_only: Offer no other way to log in.
             path: ``PATH`` of what runs there.
             env: More environment for what runs there.
@@ -73,7 +75,7 @@ class Sshd:
         self._binary = find_sshd()
         self._folder = tmp_path
         self._process: subprocess.Popen[str] | None = None
-        self.host, self.port = "127.0.0.1", _free_port()
+        self.host, self.port = host, _free_port(host)
         self.user = getpass.getuser()
         # Short, for the sockets in it.
         self.home = Path(tempfile.mkdtemp(prefix="pc-"))
@@ -123,6 +125,24 @@ class Sshd:
         )
         return target
 
+    @property
+    def inetd_command(self) -> str:
+        """Serves one connection over its standard streams, as a ``ProxyCommand`` wants it."""
+        return shlex.join(
+            [
+                self._binary,
+                "-i",
+                "-E",
+                str(self._folder / "inetd.log"),
+                "-f",
+                str(self._folder / "sshd_config"),
+            ]
+        )
+
+    def let_in(self, *lines: str) -> None:
+        """Let in whom these lines of authorized_keys let in, and nobody else."""
+        self._keys.write_text("".join(f"{line}\n" for line in lines))
+
     def start(self) -> Self:
         """Start it; returns when it accepts connections."""
         if os.getuid() == 0:
@@ -140,6 +160,11 @@ class Sshd:
             self.stop()
             raise AssertionError("sshd did not start:\n" + "\n".join(self.log))
         return self
+
+    @property
+    def is_running(self) -> bool:
+        """Whether :meth:`start` was called, and :meth:`stop` was not since."""
+        return self._process is not None
 
     def stop(self) -> None:
         """End it and its connections, as a shutdown would."""
@@ -177,7 +202,7 @@ class Sshd:
 
     def new_host_key(self) -> HostKey:
         """Set the machine up anew: another host key from its next connection on."""
-        running = self._process is not None
+        running = self.is_running
         self.stop()
         for old in (self._folder / "host_key", self._folder / "host_key.pub"):
             old.unlink()
@@ -272,9 +297,9 @@ def pc(tmp_path: Path) -> Iterator[Sshd]:
         yield sshd
 
 
-def _free_port() -> int:
+def _free_port(host: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
