@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import logging.handlers
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def main() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(message)s"))
     root = logging.getLogger("relay_kernel")
     root.addHandler(handler)
-    root.setLevel(logging.INFO)
+    root.setLevel(os.environ.get("RELAY_LOG_LEVEL", "INFO").upper())
     root.propagate = False
     # What is loaded by now stays to the end: the collector need not look at it again.
     gc.freeze()

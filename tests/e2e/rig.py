@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import queue
 import shutil
 import signal
 import sys
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Seconds for anything that is expected to happen.
 SOON = 30.0
+#: Seconds after which a reader that was not woken looks.
+LOOK = 0.5
 
 REPO = Path(__file__).parents[2]
 
@@ -181,8 +184,11 @@ class Notebook:
             await self.manager.shutdown_kernel()
 
     async def _read(self, channel: Any, handle: Callable[[dict[str, Any]], None]) -> None:
+        # A send of jupyter_client's can swallow the wake-up of a reader on the same socket (it goes
+        # past pyzmq's own bookkeeping), so the reader looks by itself from time to time.
         while True:
-            handle(await channel.get_msg())
+            with contextlib.suppress(queue.Empty):
+                handle(await channel.get_msg(timeout=LOOK))
 
     def _on_iopub(self, message: dict[str, Any]) -> None:
         cell = self._cells.get(message["parent_header"].get("msg_id"))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+
     from tests.e2e.rig import Notebook, Result
 
 #: Seconds for one burst, losses and returns included.
@@ -54,12 +58,26 @@ def _show(others: dict[Any, str], at: int, message: dict[str, Any]) -> None:
         others[at] = f"{content['ename']}: {_COLOUR.sub('', content['evalue'])}"
 
 
-async def play(notebook: Notebook, bursts: list[list[str]]) -> list[Seen]:
-    """Send burst after burst, each when the one before has ended."""
+async def play(
+    notebook: Notebook,
+    bursts: list[list[str]],
+    tally: Counter[str] | None = None,
+    think: Callable[[], float] = lambda: 0.0,
+) -> list[Seen]:
+    """Send burst after burst, each when the one before has ended.
+
+    ``tally`` counts the cells by the target that ran them, and those that ran again. ``think``
+    gives the seconds for which a person looks at what came: so that not everything happens at once.
+    """
     seen = []
     for burst in bursts:
+        await asyncio.sleep(think())
         cells = [notebook.send(code) for code in burst]
-        seen += [Seen.of(await cell.end(PATIENCE)) for cell in cells]
+        results = [await cell.end(PATIENCE) for cell in cells]
+        seen += [Seen.of(result) for result in results]
+        if tally is not None:
+            tally.update(f"on {result.target}" for result in results)
+            tally.update("lost" for result in results if "was lost" in result.notices)
         # For a moment after an error, an ipykernel aborts what it gets. That moment is over when it
         # takes the next request. (Not kernel_info: its banner draws from the user's ``random``.)
         await notebook.ask("comm_info_request", {})

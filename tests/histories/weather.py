@@ -18,8 +18,8 @@ from tests.e2e.rig import processes_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.e2e.rig import Notebook, Pc
-    from tests.net.lab import Line
+    from tests.e2e.rig import Pc
+    from tests.net.lab import Lab
 
 
 class Weather:
@@ -29,12 +29,12 @@ class Weather:
         tally: How often each kind came.
     """
 
-    def __init__(self, seed: int, line: Line, pc: Pc, notebook: Notebook) -> None:
+    def __init__(self, seed: int, lab: Lab, pc: Pc) -> None:
         self.tally: Counter[str] = Counter()
         self._rng = random.Random(seed)
-        self._line = line
+        self._lab = lab
+        self._line = lab.line
         self._pc = pc
-        self._notebook = notebook
         self._kinds: list[Callable[[], Awaitable[str]]] = [
             self._hole,
             self._hole,
@@ -65,7 +65,7 @@ class Weather:
         for process in self._server_side():
             _signal(process, signal.SIGCONT)
         if not self._pc.sshd.is_running:
-            self._pc.boot()
+            self._boot()
 
     # ------------------------------------------------------------------ the line
 
@@ -129,8 +129,12 @@ class Weather:
     async def _power_loss(self) -> str:
         self._pc.lose_power()
         await asyncio.sleep(self._rng.uniform(0.5, 4.0))
-        self._pc.boot()
+        self._boot()
         return "power loss"
+
+    def _boot(self) -> None:
+        with self._lab.pc.here():
+            self._pc.boot()
 
 
 def _away() -> bool:

@@ -1,0 +1,125 @@
+"""One history: a notebook of 30 cells between two machines whose line and processes misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from relay_kernel.cli.status import collect
+from relay_kernel.settings.paths import find_places
+from tests.e2e.rig import Notebook, Pc, configure, end_hub
+from tests.histories.play import Seen, play
+from tests.histories.script import write
+from tests.histories.weather import Weather
+from tests.net.lab import Lab
+from tests.sshd import Sshd
+
+#: Seconds after which a cut-off PC is lost: short, so that histories are.
+SETTINGS = {"lost_after": 2.5, "wait_at_submit": 1.0, "heartbeat": 0.25}
+#: Seconds for the PC to be there at first.
+READY = 60.0
+
+
+@dataclass
+class Outcome:
+    """What became of one history.
+
+    Attributes:
+        differences: A line for each cell that does not look as in one ipykernel.
+        tally: How often each kind of weather came, and how often each target ran a cell.
+    """
+
+    seed: int
+    seconds: float = 0.0
+    differences: list[str] = field(default_factory=list)
+    tally: Counter[str] = field(default_factory=Counter)
+
+
+async def reference(seed: int) -> list[Seen]:
+    """The script of ``seed``, played by one ipykernel."""
+    with tempfile.TemporaryDirectory(prefix="history-") as folder:
+        async with Notebook(Path(folder), "python3") as notebook:
+            return await play(notebook, write(seed))
+
+
+async def live(seed: int, *, logs: Path | None = None) -> Outcome:
+    """Play the script of ``seed`` over R, in the weather of ``seed``, and compare.
+
+    Args:
+        seed: Tells all that is random.
+        logs: Where to copy R's and the hub's logs if it goes wrong.
+    """
+    outcome = Outcome(seed)
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="history-")))
+        os.environ["RELAY_HOME"] = str(folder / "home")
+        places = find_places().make()
+        if logs:
+            stack.callback(lambda: outcome.differences and shutil.copytree(places.log, logs))
+        lab = stack.enter_context(Lab())
+        lab.line.delay = random.Random(seed).choice([0.0, 0.005, 0.02])
+        with lab.pc.here():
+            sshd = stack.enter_context(Sshd(folder / "pc", host=lab.pc.address))
+        # Everything that this thread makes from here on is on the server.
+        stack.enter_context(lab.server.here())
+        pc = Pc(sshd, places)
+        stack.callback(pc.close)
+        stack.callback(end_hub, places)
+        configure(places, **SETTINGS)
+        wanted = await reference(seed)
+        notebook = await stack.enter_async_context(Notebook(folder / "specs"))
+        await _ready()
+        began = time.monotonic()
+        seen = await _play(Weather(seed, lab, pc), notebook, outcome)
+        outcome.seconds = time.monotonic() - began
+        codes = [code for burst in write(seed) for code in burst]
+        for number, (code, want, got) in enumerate(zip(codes, wanted, seen, strict=True), 1):
+            if want != got:
+                outcome.differences.append(
+                    f"seed {seed}, cell {number}: {code!r}\n  wanted {want}\n  seen   {got}"
+                )
+    return outcome
+
+
+async def _play(weather: Weather, notebook: Notebook, outcome: Outcome) -> list[Seen]:
+    blowing = asyncio.ensure_future(weather.blow())
+    try:
+        think = random.Random(outcome.seed)
+        return await play(
+            notebook, write(outcome.seed), outcome.tally, lambda: think.choice([0, 0, 0.3, 1.5])
+        )
+    except TimeoutError:
+        outcome.differences.append(f"seed {outcome.seed}: a cell did not end")
+        raise
+    finally:
+        blowing.cancel()
+        await asyncio.gather(blowing, return_exceptions=True)
+        outcome.tally += weather.tally
+
+
+async def _ready() -> None:
+    """Wait until the PC has a kernel for the notebook."""
+    async with asyncio.timeout(READY):
+        while collect(find_places())["targets"]["pc"]["phase"] != "ready":
+            await asyncio.sleep(0.02)
+
+
+def run(seed: int, *, logs: Path | None = None) -> Outcome:
+    """:func:`live` with a loop of its own."""
+    return asyncio.run(live(seed, logs=logs))
+
+
+def attempt(seed: int, logs: Path | None) -> Outcome:
+    """One history; what it raises is a difference."""
+    try:
+        return run(seed, logs=logs / str(seed) if logs else None)
+    except Exception as error:
+        return Outcome(seed, differences=[f"seed {seed}: {type(error).__name__}: {error}"])
