@@ -97,6 +97,7 @@ class Running:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     began: float = field(default_factory=time.monotonic)
+    idle: bool = False
 
     def text(self, name: str = "stdout") -> str:
         return Result({}, self.messages, 0).text(name)
@@ -107,13 +108,6 @@ class Running:
             while text not in self.text():
                 self.changed.clear()
                 await self.changed.wait()
-
-    @property
-    def idle(self) -> bool:
-        return any(
-            m["msg_type"] == "status" and m["content"]["execution_state"] == "idle"
-            for m in self.messages
-        )
 
     async def end(self, within: float = SOON) -> Result:
         """Wait for reply and idle."""
@@ -197,6 +191,7 @@ class Notebook:
             return
         assert not cell.idle, f"after its idle, a cell got {message['msg_type']}"
         cell.messages.append(message)
+        cell.idle = message["content"].get("execution_state") == "idle"
         cell.changed.set()
 
     def _on_shell(self, message: dict[str, Any]) -> None:

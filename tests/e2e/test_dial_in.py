@@ -28,7 +28,6 @@ pytestmark = pytest.mark.sshd
 @pytest.fixture
 def gate(tmp_path: Path, server: Places) -> Iterator[Sshd]:
     """The server's own sshd."""
-    (tmp_path / "home").mkdir()
     with server_with(tmp_path, server) as sshd:
         yield sshd
 

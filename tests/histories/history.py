@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import shutil
 import tempfile
@@ -13,19 +12,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relay_kernel.cli.status import collect
-from relay_kernel.settings.paths import find_places
-from tests.e2e.rig import Notebook, Pc, configure, end_hub
+from tests.e2e.rig import Notebook
 from tests.histories.play import Seen, play
 from tests.histories.script import write
 from tests.histories.weather import Weather
 from tests.net.lab import Lab
-from tests.sshd import Sshd
+from tests.net.notebook import over
 
 #: Seconds after which a cut-off PC is lost: short, so that histories are.
 SETTINGS = {"lost_after": 2.5, "wait_at_submit": 1.0, "heartbeat": 0.25}
-#: Seconds for the PC to be there at first.
-READY = 60.0
 
 
 @dataclass
@@ -58,25 +53,15 @@ async def live(seed: int, *, logs: Path | None = None) -> Outcome:
         logs: Where to copy R's and the hub's logs if it goes wrong.
     """
     outcome = Outcome(seed)
+    wanted = await reference(seed)
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="history-")))
-        os.environ["RELAY_HOME"] = str(folder / "home")
-        places = find_places().make()
         if logs:
-            stack.callback(lambda: outcome.differences and shutil.copytree(places.log, logs))
+            said = folder / "home" / "log"
+            stack.callback(lambda: outcome.differences and shutil.copytree(said, logs))
         lab = stack.enter_context(Lab())
         lab.line.delay = random.Random(seed).choice([0.0, 0.005, 0.02])
-        with lab.pc.here():
-            sshd = stack.enter_context(Sshd(folder / "pc", host=lab.pc.address))
-        # Everything that this thread makes from here on is on the server.
-        stack.enter_context(lab.server.here())
-        pc = Pc(sshd, places)
-        stack.callback(pc.close)
-        stack.callback(end_hub, places)
-        configure(places, **SETTINGS)
-        wanted = await reference(seed)
-        notebook = await stack.enter_async_context(Notebook(folder / "specs"))
-        await _ready()
+        notebook, pc = await stack.enter_async_context(over(lab, folder, **SETTINGS))
         began = time.monotonic()
         seen = await _play(Weather(seed, lab, pc), notebook, outcome)
         outcome.seconds = time.monotonic() - began
@@ -103,13 +88,6 @@ async def _play(weather: Weather, notebook: Notebook, outcome: Outcome) -> list[
         blowing.cancel()
         await asyncio.gather(blowing, return_exceptions=True)
         outcome.tally += weather.tally
-
-
-async def _ready() -> None:
-    """Wait until the PC has a kernel for the notebook."""
-    async with asyncio.timeout(READY):
-        while collect(find_places())["targets"]["pc"]["phase"] != "ready":
-            await asyncio.sleep(0.02)
 
 
 def run(seed: int, *, logs: Path | None = None) -> Outcome:
