@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
-from tests.e2e.rig import Notebook, Result
+from relay_kernel.settings.paths import find_places
+from tests.e2e.rig import Notebook, Result, processes_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +142,6 @@ async def test_an_interrupt_ends_a_cell_that_is_out_of_reach(
 async def status(notebook: Notebook) -> str:
     """The phase of the PC as ``relay status`` tells it."""
     from relay_kernel.cli.status import collect
-    from relay_kernel.settings.paths import find_places
 
     return str(collect(find_places())["targets"]["pc"]["phase"])
 
@@ -208,8 +209,6 @@ class TestStop:
     async def notebook(self, desktop: Pc, tmp_path: Path) -> object:
         text = desktop.sshd  # the PC is paired by its fixture; only the policy differs
         assert text
-        from relay_kernel.settings.paths import find_places
-
         config = find_places().config
         config.write_text(config.read_text().replace("[kernel]", '[kernel]\non_loss = "stop"'))
         async with Notebook(tmp_path) as notebook:
@@ -226,3 +225,37 @@ class TestStop:
         assert "pc was lost" in lost.error
         assert behind.status == "aborted"
         assert (await notebook.run("total")).value == "4"
+
+
+async def test_restarted_out_of_reach_the_old_kernel_does_not_outlive_the_new_one(
+    notebook: Notebook, desktop: Pc
+) -> None:
+    """Nobody could tell the PC of the restart; the new R knows nothing of the old one's session."""
+    (old,) = desktop.named("ipykernel_launcher")
+    desktop.freeze()
+    await notebook.restart()
+    assert (await notebook.run("1 + 1")).value == "2"
+    desktop.thaw()
+    await notebook.run_on("pc")
+    (new,) = desktop.named("ipykernel_launcher")
+    assert new.pid != old.pid
+    assert not old.is_running() or old.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_an_r_that_is_killed_leaves_nothing_behind(notebook: Notebook, desktop: Pc) -> None:
+    """As Jupyter's restart after a crash, or the server's out-of-memory killer."""
+    here = processes_of(find_places().config.parent)
+    kernels = [p for p in here if "ipykernel_launcher" in p.cmdline()]
+    (there,) = desktop.named("ipykernel_launcher")
+    assert kernels
+    notebook.manager.provisioner.process.kill()
+    await ended(*kernels)
+    # The PC waits for R for twice ``lost_after``.
+    await ended(there)
+
+
+async def ended(*processes: psutil.Process) -> None:
+    """Wait until these processes are gone."""
+    async with asyncio.timeout(20):
+        while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
+            await asyncio.sleep(0.05)
