@@ -79,7 +79,7 @@ class Relay:
         """By target: the kernel_info of its kernel."""
         self._status = status
         self._on_end = on_end
-        self.switchboard = Switchboard(router, links, self.infos)
+        self.switchboard = Switchboard(router, links, self.infos, front)
         self._question = Question(front)
         self._desk = InfoDesk(front)
         self._timer: asyncio.TimerHandle | None = None
@@ -133,6 +133,7 @@ class Relay:
         if self.router.asking is None:
             self._question.withdraw()
         self.cells.forget(self.router.kept)
+        self.switchboard.watch()
         self._arm()
         self._status.changed()
 
@@ -173,6 +174,7 @@ class Relay:
                 handle(message)
             else:
                 self.switchboard.take(message)
+                self.switchboard.watch()
         except ProtocolError as error:
             log.warning("%s on %s ignored: %s", message.type, message.channel, error)
         except Exception:
@@ -347,9 +349,7 @@ class Relay:
             # Its reply came; its idle never will.
             if cell.target == target and cell.replied:
                 self._end(cell, {"status": "ok"})
-        for request in self.switchboard.lost(target, for_good=for_good):
-            why = f"{target} was lost ({reason})"
-            self.front.end(request.message, why, answered=request.answered, idle=request.idle)
+        self.switchboard.lost(target, reason, for_good=for_good)
 
     # ------------------------------------------------------------------ reports
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,16 @@ from relay_kernel.wire.kernel_frames import KernelFrames, pack
 
 if TYPE_CHECKING:
     from relay_kernel.core.router import Router
+    from relay_kernel.kernel.frontend import FrontEnd
     from relay_kernel.kernel.targets import TargetLink
 
 #: Requests that ask about the state and do not change it: any kernel that holds it may answer.
 QUESTIONS = frozenset(
     {"complete_request", "inspect_request", "is_complete_request", "history_request"}
 )
+
+#: The target of a request that was given up.
+NOBODY = ""
 
 
 @dataclass
@@ -38,14 +43,20 @@ class Switchboard:
     """
 
     def __init__(
-        self, router: Router, links: dict[str, TargetLink], infos: dict[str, dict[str, Any]]
+        self,
+        router: Router,
+        links: dict[str, TargetLink],
+        infos: dict[str, dict[str, Any]],
+        front: FrontEnd,
     ) -> None:
         self._router = router
+        self._front = front
         self._links = links
         self._infos = infos
         self._waiting: list[tuple[str, KernelFrames]] = []
         self._behind: list[tuple[int, KernelFrames]] = []
         self._open: dict[str, Open] = {}
+        self._overdue: asyncio.TimerHandle | None = None
         self._comms: dict[str, str] = {}
         self._subshells: dict[str, str] = {}
 
@@ -124,15 +135,39 @@ class Switchboard:
                 del self._open[frames.parent_id]
         return True
 
-    def lost(self, target: str, *, for_good: bool) -> list[Open]:
-        """The kernel at ``target`` is gone. Ask another what it was asked.
+    # ------------------------------------------------------------------ what nobody will answer
+
+    def watch(self) -> None:
+        """See to it that no request waits for a quiet kernel for longer than a cell does."""
+        waiting = frozenset(request.message.id for request in self._out_of_reach())
+        if waiting and self._overdue is None:
+            loop = asyncio.get_running_loop()
+            patience = self._router.policy.wait_at_submit
+            self._overdue = loop.call_later(patience, self._end_overdue, waiting)
+
+    def _out_of_reach(self) -> list[Open]:
+        quiet = {name for name, t in self._router.targets.items() if t.phase is Phase.QUIET}
+        return [request for request in self._open.values() if request.target in quiet]
+
+    def _end_overdue(self, waiting: frozenset[str]) -> None:
+        self._overdue = None
+        for request in self._out_of_reach():
+            if request.message.id in waiting:
+                self._end(request, self._router.targets[request.target].describe())
+                # What its kernel may still say of it is stale.
+                request.target = NOBODY
+        self.watch()
+
+    def _end(self, request: Open, why: str) -> None:
+        self._front.end(request.message, why, answered=request.answered, idle=request.idle)
+
+    def lost(self, target: str, reason: str, *, for_good: bool) -> None:
+        """The kernel at ``target`` is gone: ask another what it was asked, or end the request.
 
         Args:
             target: where it was.
+            reason: why it is gone.
             for_good: no other will start there soon.
-
-        Returns:
-            The requests that only it could have answered, and that somebody has to end.
         """
         self._comms = {comm: owner for comm, owner in self._comms.items() if owner != target}
         self._subshells = {s: owner for s, owner in self._subshells.items() if owner != target}
@@ -140,12 +175,10 @@ class Switchboard:
         if for_good:
             gone += [Open(message, owner) for owner, message in self._waiting if owner == target]
             self._waiting = [(owner, m) for owner, m in self._waiting if owner != target]
-        rest = []
         for request in gone:
             self._open.pop(request.message.id, None)
             is_question = request.message.type in QUESTIONS and not request.answered
             if is_question and not (for_good and target == LOCAL):
                 self._pass_on(LOCAL, request.message)
             else:
-                rest.append(request)
-        return rest
+                self._end(request, f"{target} was lost ({reason})")

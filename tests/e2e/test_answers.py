@@ -150,3 +150,19 @@ async def test_a_request_that_only_the_lost_kernel_could_answer_is_ended(
     assert "was not answered: pc was lost" in reply["content"]["evalue"]
     await notebook.manager.interrupt_kernel()
     await cell.end()
+
+
+async def test_a_request_to_a_kernel_out_of_reach_waits_no_longer_than_a_cell(
+    notebook: Notebook, desktop: Pc
+) -> None:
+    cell = notebook.send(LONG)
+    await cell.shows("begun")
+    asked = asyncio.ensure_future(notebook.ask("comm_info_request", {}))
+    desktop.freeze()
+    reply = await asyncio.wait_for(asked, 15)
+    assert reply["content"]["status"] == "error"
+    assert "was not answered: pc is quiet" in reply["content"]["evalue"]
+    desktop.thaw()
+    await notebook.manager.interrupt_kernel()
+    await cell.end()
+    assert (await notebook.run_on("pc", "1 + 1")).value == "2"
