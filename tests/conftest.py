@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+import time
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from relay_kernel.hub.lock import AlreadyRunningError, take_lock
 from relay_kernel.hub.status import read_status
 from relay_kernel.settings.paths import Places, find_places
 from tests.sshd import pc
@@ -29,9 +32,24 @@ def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
 
 
 def end_hub(places: Places) -> None:
-    """End the hub that serves ``places``, whoever started it, and wait for that."""
-    status = read_status(places)
-    if status is not None:
-        hub = psutil.Process(status["pid"])
-        hub.terminate()
-        hub.wait(10)
+    """End the hub that serves ``places``, whoever started it, and wait for that.
+
+    One that is only just starting has said nothing yet, and holds the lock already.
+    """
+    deadline = time.monotonic() + 30
+    while True:
+        status = read_status(places)
+        if status is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                hub = psutil.Process(status["pid"])
+                hub.terminate()
+                hub.wait(10)
+        try:
+            take_lock(places).close()
+        except AlreadyRunningError:
+            assert time.monotonic() < deadline, "the hub does not end"
+            time.sleep(0.02)
+        except OSError:
+            return
+        else:
+            return

@@ -209,6 +209,7 @@ class AgentServer:
         self._guests.pop(guest.id, None)
         guest.host.pump.close_link()
         await guest.host.close()
+        guest.host.pump.session.discard()
         shutil.rmtree(guest.host.folder, ignore_errors=True)
         if forever:
             guest.host.store.remove()

@@ -1,22 +1,19 @@
-"""``relay add NAME --ssh me@host:port``: pair with a PC, and put the agent on it."""
+"""``relay add NAME``: pair with a PC, and put the agent on it; or let one in that dials in."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError, TargetConfig, check_name, load_config
 from relay_kernel.settings.paths import find_places
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from relay_kernel.link.pins import HostKey
     from relay_kernel.link.probe import Surroundings
     from relay_kernel.settings.paths import Places
 
@@ -34,15 +31,35 @@ def add(
         str | None,
         typer.Option(help="An interpreter there that has relay-kernel; nothing is installed."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the host key shown.")] = False,
+    dials_in: Annotated[
+        bool, typer.Option("--dials-in", help="It cannot be dialled: it runs relay join instead.")
+    ] = False,
+    key: Annotated[
+        str | None, typer.Option(help="With --dials-in: its public key, as relay join shows it.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
 ) -> None:
     """Pair with a PC: check and pin its host key, log in, install the agent, write config.toml."""
     from rich.console import Console
 
     places = find_places().make()
+    if dials_in or key is not None:
+        _refuse_both(ssh, identity, python)
+        from relay_kernel.cli.let_in import let_in
+
+        let_in(places, name, key, accept=yes)
+        return
     target = _target(places, name, ssh, identity, python)
     console = Console(soft_wrap=True, highlight=False)
     asyncio.run(_Pairing(places, target, console).run(accept=yes))
+
+
+def _refuse_both(ssh: str | None, identity: Path | None, python: str | None) -> None:
+    if ssh is not None or identity is not None or python is not None:
+        raise ConfigError(
+            "--dials-in goes with --key only: a PC that dials in is not dialled, and has "
+            "installed relay-kernel itself"
+        )
 
 
 def _target(
@@ -58,7 +75,9 @@ def _target(
         raise ConfigError(f"{name!r} {wrong}")
     known = load_config(places.config).target(name)
     if ssh is None and (known is None or known.ssh is None):
-        raise ConfigError(f"say where {name} is: relay add {name} --ssh me@host:port")
+        raise ConfigError(
+            f"say where {name} is: relay add {name} --ssh me@host:port, or --dials-in"
+        )
     from relay_kernel.settings.address import parse_address
 
     known = known or TargetConfig(name)
@@ -94,14 +113,14 @@ class _Pairing:
         Raises:
             RelayError: One line that says what to do.
         """
+        from relay_kernel.cli.hostkey import accept_host_key
         from relay_kernel.link.install import install_agent
-        from relay_kernel.link.pins import fetch_host_key
         from relay_kernel.link.probe import probe
         from relay_kernel.link.ssh import connect
         from relay_kernel.settings.edit import add_target
 
         target = self._target
-        self._pin(await fetch_host_key(target), accept=accept)
+        await accept_host_key(target, self._places, self._show, accept=accept)
         conn = await connect(target, self._places)
         try:
             around = await probe(conn, everything=True)
@@ -121,42 +140,15 @@ class _Pairing:
         self._step(f"written to {self._places.config}")
         self._console.print(f"{target.name} is ready: cells run there whenever it is on.")
 
-    def _pin(self, key: HostKey, *, accept: bool) -> None:
-        """Have the user accept ``key``, unless it is the one that is pinned.
-
-        Raises:
-            RelayError: The user does not, or cannot be asked.
-        """
-        from relay_kernel.link.pins import pin, read_pins
-
-        name, pinned = self._target.name, read_pins(self._places, self._target.name)
-        self._step(f"{self._target.ssh} shows the host key {key}")
-        if key in pinned:
-            self._step("that is the one pinned for it")
-            return
-        for old in pinned:
-            self._console.print(f"[bold]Another key was pinned for {name}: {old}[/bold]")
-        if not accept and not self._ask():
-            raise RelayError(f"the host key was not accepted; {name} is not added")
-        pin(self._places, name, key)
-
-    def _ask(self) -> bool:
-        if not sys.stdin.isatty():
-            raise RelayError(
-                "nobody is here to accept the host key: compare it with ssh-keygen -lf "
-                "/etc/ssh/ssh_host_ed25519_key.pub on that machine, then run this with --yes"
-            )
-        self._console.print(
-            "Compare it on that machine: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub"
-        )
-        return typer.confirm("Is it the same?", default=False)
-
     def _describe(self, around: Surroundings) -> None:
         pythons = ", ".join(f"{path} ({v[0]}.{v[1]})" for v, path in around.pythons) or "none"
         self._step(f"logged in: {around.host}, {around.system}")
         self._step(f"Python there: {pythons}")
 
     def _step(self, text: str) -> None:
+        self._show(f"  {text}")
+
+    def _show(self, line: str) -> None:
         from rich.markup import escape
 
-        self._console.print(f"  {escape(text)}")
+        self._console.print(escape(line))

@@ -16,9 +16,22 @@ def hub(
     idle_after: Annotated[
         float, typer.Option(min=0.0, help="End after so many seconds without a client.")
     ] = 600.0,
+    service: Annotated[
+        bool, typer.Option("--service", help="Install it as a systemd unit, and return.")
+    ] = False,
     lock: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Hold the links to the PCs for all notebooks here. Started by itself when it is needed."""
+    if service:
+        from relay_kernel.cli.service import install, make_unit
+
+        arguments = ["hub", "--idle-after", "inf"]
+        description = "relay-kernel: holds the links to the PCs"
+        # Where one was started on demand, it looks again from time to time.
+        install(
+            make_unit("relay-hub", description, arguments, find_places().make(), pause=10), print
+        )
+        return
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

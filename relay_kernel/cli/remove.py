@@ -6,19 +6,26 @@ from typing import Annotated
 
 import typer
 
+from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.paths import find_places
 
 
 def remove(
     name: Annotated[str, typer.Argument(help="As given to relay add.")],
 ) -> None:
-    """Forget a PC: its entry in config.toml and its pinned host key. Nothing changes on the PC."""
+    """Forget a PC: its entry in config.toml, its host key, its way in. The PC stays as it is."""
     from rich.console import Console
 
+    from relay_kernel.cli.let_in import authorized_keys, gateway_command
     from relay_kernel.link.pins import unpin
+    from relay_kernel.settings.authorized_keys import revoke
     from relay_kernel.settings.edit import remove_target
 
     places = find_places().make()
     remove_target(places.config, name)
     unpin(places, name)
+    try:
+        revoke(authorized_keys(), gateway_command(places, name))
+    except OSError as error:
+        raise RelayError(f"{authorized_keys()} cannot be written: {error.strerror}") from error
     Console(soft_wrap=True).print(f"{name} is forgotten. Notebooks go on here.", highlight=False)

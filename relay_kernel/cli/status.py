@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
+import psutil
 import typer
 
 from relay_kernel.core.model import LOCAL, Phase
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: The best phase that any notebook sees is that of the target.
 _BEST = [phase.value for phase in (Phase.READY, Phase.FILLING, Phase.LINKED, Phase.QUIET)]
+#: Seconds by which the times of a process and of a file may differ.
+CLOCKS = 5.0
+
 _NOTHING = {"since": None, "rtt_ms": None, "host": None, "boot_id": None, "agent_version": None}
 
 
@@ -44,9 +47,7 @@ def collect(places: Places) -> dict[str, Any]:
     """
     names = [target.name for target in load_config(places.config).targets]
     notebooks = _notebooks(places.kernels)
-    hub = _read(places.run / "hub.json") or {}
-    if not _alive(hub.get("pid")):
-        hub = {}
+    hub = _read_live(places.hub_status) or {}
     targets = {
         name: _target(name, notebooks, hub.get("targets", {}).get(name, {})) for name in names
     }
@@ -61,8 +62,8 @@ def collect(places: Places) -> dict[str, Any]:
 
 def _notebooks(folder: Path) -> list[dict[str, Any]]:
     """The status files of all notebooks that still run."""
-    found = [_read(path) for path in sorted(folder.glob("*.json"))]
-    return [notebook for notebook in found if notebook and _alive(notebook.get("pid"))]
+    found = [_read_live(path) for path in sorted(folder.glob("*.json"))]
+    return [notebook for notebook in found if notebook]
 
 
 def _target(name: str, notebooks: list[dict[str, Any]], link: dict[str, Any]) -> dict[str, Any]:
@@ -80,24 +81,19 @@ def _rank(phase: str) -> int:
     return _BEST.index(phase) if phase in _BEST else len(_BEST)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_live(path: Path) -> dict[str, Any] | None:
+    """What a process has written, if it still runs.
+
+    A crash, or a power cut, leaves the file behind, and its number may be another process's then:
+    one that was started later than the file was written.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        started = psutil.Process(value["pid"]).create_time()
+        written = path.stat().st_mtime
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
-    return value if isinstance(value, dict) else None
-
-
-def _alive(pid: Any) -> bool:
-    if not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return value if started <= written + CLOCKS else None
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -154,6 +154,9 @@ def refuse_next(router: Router) -> list[Effect]:
     """After a loss that was not repeated, the first cell that comes ends with what is lost."""
     if not router.broken or not router.queue or router.running:
         return []
+    if router.queue[0].run is not Run.FIRST:
+        # Its end was seen long ago; what is to be told waits for one that was sent since.
+        return []
     text, router.broken = router.broken, ""
     return _fail(router, router.queue.popleft(), "RelayTargetLost", text)
 

@@ -321,7 +321,7 @@ class Router:
                     break
                 case Lose(target, reason):
                     effects += self._lose(target, reason, now)
-                    effects += self._refill(now)
+                    effects += [*self._refill(now), *losses.refuse_next(self)]
                 case Refuse(text):
                     self.queue.popleft()
                     effects.append(Fail(cell.number, "RelayTargetUnavailable", text))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from typing import IO, TYPE_CHECKING
 
+from relay_kernel import __version__
 from relay_kernel.core.errors import RelayError
 from relay_kernel.hub.lock import AlreadyRunningError, take_lock
 from relay_kernel.link.errors import DialError
@@ -42,7 +43,7 @@ _RESTART = 2.0
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def open_stream(places: Places, target_name: str) -> Streams:
+async def open_stream(places: Places, target_name: str, *, patience: float = 0.0) -> Streams:
     """A byte stream to the agent of ``target_name``, through the hub.
 
     The stream ends when the connection to the PC does; open another then. It is this caller's
@@ -51,6 +52,8 @@ async def open_stream(places: Places, target_name: str) -> Streams:
     Args:
         places: Of this user; the folders exist.
         target_name: As in ``config.toml``.
+        patience: Seconds that the hub shall wait for a target that dials in and is not there. So
+            the stream opens the moment it is, and not when somebody happens to ask again.
 
     Raises:
         DialError: With one line that says what to do, and whether a redial may help.
@@ -59,8 +62,9 @@ async def open_stream(places: Places, target_name: str) -> Streams:
         async with asyncio.timeout(START_TIMEOUT) as limit:
             while True:
                 reader, writer = await _reach_hub(places)
-                limit.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT)
-                if await _ask(reader, writer, target_name):
+                limit.reschedule(asyncio.get_running_loop().time() + patience + ANSWER_TIMEOUT)
+                wish = {"open": target_name, "patience": patience, "version": __version__}
+                if await _ask(reader, writer, wish):
                     return reader, writer
                 # The hub was just ending itself; the next round starts another.
     except TimeoutError as error:
@@ -90,9 +94,9 @@ async def _reach_hub(places: Places) -> Streams:
 
 
 async def _ask(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target_name: str
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wish: dict[str, object]
 ) -> bool:
-    """Say which target is wanted; false if the hub ended without an answer.
+    """Say what is wanted; false if the hub ended without an answer.
 
     Raises:
         DialError: The hub's own, passed on.
@@ -100,7 +104,7 @@ async def _ask(
     answer = b""
     try:
         with contextlib.suppress(ConnectionError):
-            writer.write(json.dumps({"open": target_name}).encode() + b"\n")
+            writer.write(json.dumps(wish).encode() + b"\n")
             await writer.drain()
             answer = await reader.readline()
         if not answer.endswith(b"\n"):
@@ -108,7 +112,11 @@ async def _ask(
             return False
         said = json.loads(answer)
         if "error" in said:
-            raise DialError(said["error"], permanent=said["permanent"])
+            raise DialError(
+                said["error"],
+                permanent=said.get("permanent", False),
+                waited=said.get("waited", False),
+            )
     except BaseException:
         writer.transport.abort()
         raise

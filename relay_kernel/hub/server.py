@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
 from typing import TYPE_CHECKING
 
+from relay_kernel import __version__
 from relay_kernel.core.errors import RelayError
-from relay_kernel.hub.splice import splice
+from relay_kernel.hub.joined import JoinedTrunk
 from relay_kernel.hub.status import StatusBoard
 from relay_kernel.hub.trunk import Trunk
-from relay_kernel.link.errors import DialError
+from relay_kernel.link.errors import DialError, LinkError
 from relay_kernel.link.peer import is_own
+from relay_kernel.link.socket_channel import SocketChannel
+from relay_kernel.link.splice import splice
 from relay_kernel.settings.config import Config, load_config
 
 if TYPE_CHECKING:
@@ -31,6 +35,15 @@ IDLE_AFTER = 600.0
 #: Seconds for a client to say what it wants.
 ASK_TIMEOUT = 10.0
 
+#: How a PC that dials in begins when it brings a stream; a ticket follows.
+STREAM = "relay-join stream "
+
+#: Said to a client whose first line is no wish.
+NOT_UNDERSTOOD = "the hub did not understand: is that another version of relay-kernel?"
+
+#: Seconds that a client may wait here for a PC that dials in.
+PATIENCE_MAX = 60.0
+
 
 class Hub:
     """Serves one user's clients until SIGTERM, or until none was there for a while."""
@@ -39,10 +52,11 @@ class Hub:
         self._places = places
         self._idle_after = idle_after
         self._board = StatusBoard(places.hub_status)
-        self._trunks: dict[str, Trunk] = {}
+        self._trunks: dict[str, Trunk | JoinedTrunk] = {}
         self._clients: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
         self._idle: asyncio.TimerHandle | None = None
+        self._streams = 0
         self._config = Config()
         self._stamp: tuple[int, int] | None = None
 
@@ -89,7 +103,11 @@ class Hub:
                 await self._join(reader, writer)
             else:
                 log.warning("a client of another user was refused")
-        except (OSError, ValueError, TimeoutError) as error:
+        except (ValueError, RecursionError) as error:
+            log.warning("a client was dropped: what it asked for is not understood: %s", error)
+            with contextlib.suppress(OSError):
+                await _answer(writer, {"error": NOT_UNDERSTOOD, "permanent": True})
+        except (OSError, TimeoutError) as error:
             log.info("a client was dropped: %s", error or type(error).__name__)
         except Exception:
             log.exception("a client was dropped")
@@ -99,22 +117,80 @@ class Hub:
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(ASK_TIMEOUT):
             wish = json.loads(await reader.readline())
-        name = wish.get("open") if isinstance(wish, dict) else None
+        if not isinstance(wish, dict):
+            raise ValueError("it asked for nothing")
+        if "gateway" in wish:
+            await self._admit(str(wish["gateway"]), str(wish.get("wish")), reader, writer)
+        else:
+            await self._open(wish, reader, writer)
+
+    async def _open(
+        self, wish: dict[str, object], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """A notebook wants a stream to the agent of a target."""
+        patience = wish.get("patience")
+        seconds = float(patience) if isinstance(patience, int | float) else 0.0
         try:
-            trunk = self._trunk(str(name))
-            channel = await trunk.open_channel()
+            if self._makes_way(wish.get("version", __version__)):
+                return
+            trunk = self._trunk(str(wish.get("open")))
+            channel = await trunk.open_channel(min(seconds, PATIENCE_MAX))
         except RelayError as error:
             permanent = not isinstance(error, DialError) or error.permanent
-            await _answer(writer, {"error": str(error), "permanent": permanent})
+            waited = isinstance(error, DialError) and error.waited
+            await _answer(writer, {"error": str(error), "permanent": permanent, "waited": waited})
             return
+        self._streams += 1
         try:
             await _answer(writer, {"ok": True})
             if await splice(reader, writer, channel) == 0 and await channel.finish(1.0):
                 trunk.started_badly(channel.complaint)
         finally:
+            self._streams -= 1
             channel.close()
 
-    def _trunk(self, name: str) -> Trunk:
+    def _makes_way(self, version: object) -> bool:
+        """End for a notebook of another version, unless others of ours are served.
+
+        Raises:
+            DialError: They are.
+        """
+        if version == __version__:
+            return False
+        if self._streams:
+            raise DialError(
+                f"the hub is version {__version__} and this notebook {version}: "
+                f"it changes when its {self._streams} notebooks of version {__version__} are closed"
+            )
+        log.info("the hub makes way for version %s", version)
+        self._over.set()
+        return True
+
+    async def _admit(
+        self, name: str, wish: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """A PC has dialled in, with the key of ``name``, and wants what the gateway let pass."""
+        channel = SocketChannel(name, reader, writer)
+        try:
+            trunk = self._trunk(name)
+            if not isinstance(trunk, JoinedTrunk):
+                raise DialError(
+                    f"{name} does not dial in here: run relay add {name} --dials-in on the server"
+                )
+        except RelayError as error:
+            await _answer(writer, {"error": str(error)})
+            return
+        try:
+            if wish.startswith(STREAM):
+                await trunk.deliver(wish.removeprefix(STREAM), channel)
+            else:
+                await trunk.serve(channel)
+        except LinkError as error:
+            log.info("%s: %s", name, error)
+        finally:
+            channel.close()
+
+    def _trunk(self, name: str) -> Trunk | JoinedTrunk:
         """The connections to ``name``, by the configuration as it is now.
 
         Raises:
@@ -127,7 +203,7 @@ class Hub:
             known = ", ".join(target.name for target in self._config.targets) or "none"
             raise DialError(
                 f"{self._places.config} has no target {name} (it has: {known}): "
-                f"run relay add {name} --ssh me@host",
+                f"run relay add {name}",
                 permanent=True,
             )
         return trunk
@@ -146,7 +222,12 @@ class Hub:
                 self._board.forget(name)
         for name, target in wanted.items():
             if name not in self._trunks:
-                self._trunks[name] = Trunk(target, self._places, self._board)
+                self._trunks[name] = self._make_trunk(target)
+
+    def _make_trunk(self, target: TargetConfig) -> Trunk | JoinedTrunk:
+        if target.dials_in:
+            return JoinedTrunk(target, self._board)
+        return Trunk(target, self._places, self._board)
 
     def _watch_idleness(self) -> None:
         if self._idle is not None:

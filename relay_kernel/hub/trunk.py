@@ -7,7 +7,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relay_kernel.link.errors import DialError, TooManyChannelsError
+from relay_kernel import __version__
+from relay_kernel.link.errors import DialError, MissingAgentError, TooManyChannelsError
+from relay_kernel.link.install import install_agent
 from relay_kernel.link.probe import attach_command, probe
 from relay_kernel.link.reasons import place
 from relay_kernel.link.ssh import Connection, connect
@@ -26,6 +28,10 @@ DIAL_MEMORY = 0.2
 #: The same for an agent that did not start. Its clients learn of it at their next dial only,
 #: since their answer was already given.
 START_MEMORY = 1.0
+
+
+#: The same for an installation: it failed after minutes, and would again.
+INSTALL_MEMORY = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,17 +53,23 @@ class Trunk:
         self._board = board
         self._lines: list[_Line] = []
         self._dialling: asyncio.Task[_Line] | None = None
+        self._installing: asyncio.Task[None] | None = None
         self._watchers: set[asyncio.Task[None]] = set()
         self._closed = False
         self._failure: tuple[DialError, float] | None = None
 
-    async def open_channel(self) -> Channel:
+    async def open_channel(self, patience: float = 0.0) -> Channel:
         """A new byte stream to the agent, on the connection that stands or a new one.
+
+        Args:
+            patience: Without effect: whoever dials learns soon enough.
 
         Raises:
             DialError: Says what to do. The same for all who ask within :data:`DIAL_MEMORY`.
         """
         self._recall_failure()
+        if self._installing is not None:
+            raise self._being_installed()
         for line in reversed(self._lines):
             try:
                 return await line.conn.open_channel(line.command)
@@ -78,8 +90,9 @@ class Trunk:
     def close(self) -> None:
         """End all connections and with them all channels, now. Nothing more is reported."""
         self._closed = True
-        if self._dialling is not None:
-            self._dialling.cancel()
+        for task in (self._dialling, self._installing):
+            if task is not None:
+                task.cancel()
         for line in self._lines:
             line.conn.abort()
 
@@ -96,6 +109,11 @@ class Trunk:
         try:
             around = await probe(conn)
             line = _Line(conn, attach_command(conn, around))
+        except MissingAgentError as error:
+            # The connection is the installation's from here on.
+            log.info("%s", error)
+            self._installing = asyncio.create_task(self._install(conn))
+            raise self._being_installed() from error
         except BaseException:
             conn.abort()
             raise
@@ -107,6 +125,28 @@ class Trunk:
         watcher.add_done_callback(self._watchers.discard)
         log.info("%s is linked", self.target.name)
         return line
+
+    async def _install(self, conn: Connection) -> None:
+        """Put this version's agent on a PC that was paired before."""
+        name = self.target.name
+        try:
+            around = await probe(conn, everything=True)
+            await install_agent(conn, around, show=lambda step: log.info("%s: %s", name, step))
+            log.info("%s has the agent of relay-kernel %s now", name, __version__)
+        except DialError as error:
+            self._fail(error, INSTALL_MEMORY)
+        except Exception as error:
+            log.exception("the agent could not be installed on %s", name)
+            self._fail(DialError(f"{place(self.target)}: {error}"), INSTALL_MEMORY)
+        finally:
+            self._installing = None
+            conn.abort()
+
+    def _being_installed(self) -> DialError:
+        return DialError(
+            f"{place(self.target)}: its agent of relay-kernel {__version__} is being installed; "
+            "cells run elsewhere until it is there"
+        )
 
     def _recall_failure(self) -> None:
         if self._failure is not None:

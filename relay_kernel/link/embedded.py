@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asyncssh
 
-from relay_kernel.link.pins import HostKey, as_host_key
-
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
@@ -45,19 +43,6 @@ BROKEN = 255
 END_TIMEOUT = 2.0
 
 _CHUNK = 64 << 10
-
-
-def make_key(path: Path) -> HostKey:
-    """Write a new private key to ``path`` (0600) and the public one beside it as ``.pub``.
-
-    Returns:
-        The public half.
-    """
-    key = asyncssh.generate_private_key("ssh-ed25519")
-    path.touch(mode=0o600)
-    key.write_private_key(path)
-    key.write_public_key(path.with_name(f"{path.name}.pub"))
-    return as_host_key(key)
 
 
 class EmbeddedServer:

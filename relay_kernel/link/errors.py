@@ -18,15 +18,26 @@ class DialError(LinkError):
         reason: One line: what happened, where, what to do.
         permanent: True when a redial cannot help before a person changes something: the host
             key, the login, the configuration, what is installed on the PC.
+        waited: True when the hub has waited for the target as long as it was asked to: no need to
+            wait before the next attempt.
     """
 
-    def __init__(self, reason: str, *, permanent: bool = False) -> None:
+    def __init__(self, reason: str, *, permanent: bool = False, waited: bool = False) -> None:
         reason = " ".join(reason.split())
         super().__init__(reason)
         self.reason = reason
         self.permanent = permanent
+        self.waited = waited
         self.retryable = not permanent
 
 
 class TooManyChannelsError(DialError):
     """The PC's sshd grants no further channel on this connection: its ``MaxSessions`` says 10."""
+
+
+class MissingAgentError(DialError):
+    """The PC has a Python, and no agent of this version: one can be put there."""
+
+
+class LoginRefusedError(DialError):
+    """The other machine runs SSH, is the right one, and lets this key not in."""

@@ -6,78 +6,38 @@ right, and the marker that makes an environment count is written last.
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
 import shlex
+import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relay_kernel import __version__
 from relay_kernel.link.errors import DialError
 from relay_kernel.link.probe import MARKER, Surroundings, agent_python, no_python, probe
 from relay_kernel.link.reasons import place
+from relay_kernel.link.scripts import BOOT, DESCRIBE, INSTALL, NO_VENV, RECEIVE
 from relay_kernel.link.wheel import Wheel, pack_wheel
+from relay_kernel.link.wheelhouse import WheelsError, collect, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay_kernel.link.ssh import Connection
 
-#: Seconds for one wheel to get over a slow line.
-PUSH_TIMEOUT = 300.0
+#: Seconds for all wheels to get over, and for each further megabyte of a slow line.
+PUSH_TIMEOUT = 60.0
+PUSH_TIMEOUT_MIB = 20.0
 
-#: Seconds for the environment; pip fetches what relay-kernel needs from the PC's own index.
+#: Seconds for the environment; where the server has not all wheels, the PC fetches the rest.
 INSTALL_TIMEOUT = 900.0
 
 #: Seconds for the installed agent to say its version.
 CHECK_TIMEOUT = 60.0
-
-#: The exit status of the script below where no environment can be made.
-NO_VENV = 3
-
-# Reads a file from its input and puts it in place whole, or not at all. Arguments: path, SHA-256.
-# One line, no quote but the double one and no special sign, for the sake of any login shell.
-_RECEIVE = "; ".join(
-    (
-        "import hashlib, os, sys",
-        "path, digest = sys.argv[1:]",
-        "data = sys.stdin.buffer.read()",
-        'hashlib.sha256(data).hexdigest() == digest or sys.exit("it arrived damaged")',
-        "os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)",
-        "part = path + str(os.getpid())",
-        'file = open(part, "wb")',
-        "file.write(data)",
-        "file.flush()",
-        "os.fsync(file.fileno())",
-        "os.replace(part, path)",
-    )
-)
-
-# Arguments: interpreter, environment, folder of wheels, wheel, digest, uv or nothing. The first
-# line of what it says on failure is shown to the user; status 3 means that venv does not work.
-_INSTALL = r"""
-fail() { printf '%s\n' "$1" >&2; exit 1; }
-make_env() {
-  "$1" -m venv --clear "$2" >"$2.log" 2>&1 && return
-  [ -n "$3" ] && "$3" venv --quiet --seed --clear --python "$1" "$2" >"$2.log" 2>&1
-}
-main() {
-  umask 077
-  mkdir -p "${2%/*}" || fail "cannot make ${2%/*}"
-  [ ! -f "$2/relay-wheel" ] || mv "$2/relay-wheel" "$2/relay-wheel.old"
-  [ -x "$2/bin/python" ] && "$2/bin/python" -m pip --version >/dev/null 2>&1 ||
-    make_env "$1" "$2" "$6" || exit 3
-  "$2/bin/python" -m pip install --no-input --disable-pip-version-check --quiet \
-    --find-links "$3" "$4" >"$2.log" 2>&1 &&
-  "$2/bin/python" -m pip install --no-input --disable-pip-version-check --quiet \
-    --no-deps --force-reinstall "$4" >>"$2.log" 2>&1 ||
-    fail "pip failed there: $(grep -m 1 -i error "$2.log" || cat "$2.log")"
-  printf '%s' "$5" >"$2/relay-wheel.new" && mv "$2/relay-wheel.new" "$2/relay-wheel"
-  rm -f "$2.log" "$2/relay-wheel.old"
-}
-main "$@" </dev/null
-exit 0
-"""
 
 
 @dataclass(frozen=True)
@@ -123,45 +83,104 @@ async def install_agent(
     python = around.suitable_python()
     if python is None:
         raise DialError(f"{place(conn.target)} {no_python(around)}", permanent=True)
-    wheels = PurePosixPath(around.agents) / "wheels" / wheel.digest[:16]
-    # Later, the wheels of all that relay-kernel needs go the same way, for a PC without internet.
-    for each in (wheel,):
-        show(f"sending {each.name} ({len(each.content) // 1024} KiB)")
-        await _push(conn, python, wheels / each.name, each)
-    show("installing it there in an environment of its own")
-    await _install(conn, around, python, wheels / wheel.name, wheel.digest)
+    await _Installation(conn, around, python, show).run(wheel)
     agent = agent_python(conn, await probe(conn))
     await _check(conn, agent)
     return Installed(agent, fresh=True)
 
 
-async def _push(conn: Connection, python: str, path: PurePosixPath, wheel: Wheel) -> None:
-    command = shlex.join([python, "-c", _RECEIVE, str(path), wheel.digest])
-    done = await conn.run(command, wheel.content, timeout=PUSH_TIMEOUT)
-    if done.status != 0:
-        raise DialError(
-            f"{place(conn.target)} could not store {path}: {_last(done.errors)}", permanent=True
+class _Installation:
+    """One installation on one PC."""
+
+    def __init__(
+        self, conn: Connection, around: Surroundings, python: str, show: Callable[[str], None]
+    ) -> None:
+        self._conn = conn
+        self._around = around
+        self._python = python
+        self._show = show
+        self._folder = PurePosixPath(around.agents) / "wheels"
+
+    async def run(self, own: Wheel) -> None:
+        """All of it; ``own`` is relay-kernel's wheel."""
+        facts = await self._describe()
+        why = ""
+        try:
+            wheels = await _collect(facts)
+        except WheelsError as error:
+            why = str(error)
+            self._show(f"{why}; {self._conn.target.name} fetches what it needs itself")
+            wheels = [own]
+        missing = [wheel for wheel in wheels if wheel.digest not in facts["wheels"]]
+        if missing:
+            size = sum(len(wheel.content) for wheel in missing) // 1024
+            self._show(f"sending {_named(missing)} ({size} KiB)")
+            await self._push(missing)
+        self._show("installing it there in an environment of its own")
+        await self._install(wheels, why)
+
+    async def _describe(self) -> dict[str, Any]:
+        done = await self._run(DESCRIBE, b"", CHECK_TIMEOUT)
+        try:
+            facts: dict[str, Any] = json.loads(done)
+        except ValueError as error:
+            raise self._failed(f"{self._python} says {done[:100]!r} of itself") from error
+        return facts
+
+    async def _push(self, wheels: list[Wheel]) -> None:
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as archive:
+            for wheel in wheels:
+                member = tarfile.TarInfo(f"{wheel.digest}/{wheel.name}")
+                member.size = len(wheel.content)
+                archive.addfile(member, io.BytesIO(wheel.content))
+        data = content.getvalue()
+        await self._run(RECEIVE, data, PUSH_TIMEOUT + len(data) / (1 << 20) * PUSH_TIMEOUT_MIB)
+
+    async def _run(self, program: str, data: bytes, timeout: float) -> str:
+        """Run a program of ours with the PC's Python; return what it said."""
+        text = program.encode()
+        command = shlex.join([self._python, "-c", BOOT, str(len(text)), str(self._folder)])
+        done = await self._conn.run(command, text + data, timeout=timeout)
+        if done.status != 0:
+            raise self._failed(f"could not store {self._folder}: {_last(done.errors)}")
+        return done.output
+
+    async def _install(self, wheels: list[Wheel], why: str) -> None:
+        """Make the environment; ``why`` says why the wheels are not all, if they are not."""
+        env = PurePosixPath(self._around.agents) / __version__
+        paths = [str(self._folder / wheel.digest / wheel.name) for wheel in wheels]
+        pip = next((path for path in paths if path.split("/")[-1].startswith("pip-")), "")
+        arguments = [self._python, str(env), wheels[0].digest, self._around.uv or "", pip]
+        arguments += ["" if why else "all", *paths]
+        done = await self._conn.run(
+            f"/bin/sh -s -- {shlex.join(arguments)}", INSTALL.encode(), timeout=INSTALL_TIMEOUT
         )
+        if done.status == NO_VENV:
+            raise self._failed(
+                f"{self._python} cannot make a virtual environment: install its venv module there "
+                "(Debian, Ubuntu: sudo apt install python3-venv) or uv, then run "
+                f"relay add {self._conn.target.name} again"
+            )
+        if done.status != 0:
+            said = (done.errors.strip() or "it said nothing").splitlines()[0]
+            here = f"; and on the server: {why}" if why else ""
+            raise self._failed(f"{said}{here}")
+
+    def _failed(self, why: str) -> DialError:
+        return DialError(f"{place(self._conn.target)}: {why}", permanent=True)
 
 
-async def _install(
-    conn: Connection, around: Surroundings, python: str, wheel: PurePosixPath, digest: str
-) -> None:
-    env = PurePosixPath(around.agents) / __version__
-    arguments = [python, str(env), str(wheel.parent), str(wheel), digest, around.uv or ""]
-    done = await conn.run(
-        f"/bin/sh -s -- {shlex.join(arguments)}", _INSTALL.encode(), timeout=INSTALL_TIMEOUT
-    )
-    if done.status == NO_VENV:
-        raise DialError(
-            f"{place(conn.target)}: {python} cannot make a virtual environment: install its venv "
-            "module there (Debian, Ubuntu: sudo apt install python3-venv) or uv, then run "
-            f"relay add {conn.target.name} again",
-            permanent=True,
-        )
-    if done.status != 0:
-        said = (done.errors.strip() or "it said nothing").splitlines()[0]
-        raise DialError(f"{place(conn.target)}: {said}", permanent=True)
+async def _collect(facts: dict[str, Any]) -> list[Wheel]:
+    """All wheels for the PC, put together in a thread: packing takes some seconds."""
+    with tempfile.TemporaryDirectory(prefix="relay-wheels-") as folder:
+        return await asyncio.to_thread(collect, describe(facts), Path(folder))
+
+
+def _named(wheels: list[Wheel]) -> str:
+    """``relay_kernel-….whl and 47 more wheels``."""
+    more = f" and {len(wheels) - 1} more wheels" if len(wheels) > 1 else ""
+    return f"{wheels[0].name}{more}"
 
 
 async def _check(conn: Connection, python: str) -> None:
@@ -182,4 +201,4 @@ def _last(errors: str) -> str:
     return lines[-1][:300] if lines else "it said nothing"
 
 
-assert MARKER in _INSTALL
+assert MARKER in INSTALL

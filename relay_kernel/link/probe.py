@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relay_kernel import __version__
-from relay_kernel.link.errors import DialError
+from relay_kernel.link.errors import DialError, MissingAgentError
 from relay_kernel.link.reasons import place
 
 if TYPE_CHECKING:
@@ -130,21 +130,22 @@ def agent_python(conn: Connection, around: Surroundings) -> str:
     """The interpreter on the PC that has this version of relay-kernel.
 
     Raises:
+        MissingAgentError: There is none of this version, and one can be installed.
         DialError: There is none; says what to do.
     """
     if conn.target.python is not None:
         return _own_python(conn, around)
     if __version__ in around.installed:
         return around.installed[__version__][0]
-    name = conn.target.name
+    where, name = place(conn.target), conn.target.name
     if around.installed:
         line = f"has the agent of relay-kernel {', '.join(sorted(around.installed))}, but this is "
         line += f"{__version__}: run relay add {name} again"
     elif around.suitable_python() is None:
-        line = no_python(around)
+        raise DialError(f"{where} {no_python(around)}", permanent=True)
     else:
         line = f"has no agent installed: run relay add {name}"
-    raise DialError(f"{place(conn.target)} {line}", permanent=True)
+    raise MissingAgentError(f"{where} {line}", permanent=True)
 
 
 def no_python(around: Surroundings) -> str:

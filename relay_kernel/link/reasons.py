@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from relay_kernel.link.dialling import DIAL_TIMEOUT, dialled
-from relay_kernel.link.errors import DialError
+from relay_kernel.link.errors import DialError, LoginRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -54,7 +54,7 @@ def refused_login(target: TargetConfig, offered: Collection[str]) -> DialError:
         line = f"refuses {with_key}: {copy}, or name another with --identity"
     else:
         line = f"asks for a password, and relay-kernel logs in with keys only: {copy}"
-    return DialError(f"{place(target)} {line}", permanent=True)
+    return LoginRefusedError(f"{place(target)} {line}", permanent=True)
 
 
 def _disconnected(error: asyncssh.DisconnectError, target: TargetConfig) -> DialError:
@@ -62,7 +62,11 @@ def _disconnected(error: asyncssh.DisconnectError, target: TargetConfig) -> Dial
     if isinstance(error, asyncssh.PermissionDenied):
         return refused_login(target, [])
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return DialError(f"{where}: its host key is not trusted: {error.reason}", permanent=True)
+        return DialError(
+            f"{where}: its host key is not trusted: {error.reason}; the key of a jump host must "
+            "stand in ~/.ssh/known_hosts: log in to it once with ssh",
+            permanent=True,
+        )
     if isinstance(error, asyncssh.KeyExchangeFailed | asyncssh.ProtocolNotSupported):
         return DialError(f"{where} speaks no SSH that both sides know: {error.reason}")
     if isinstance(error, asyncssh.ConnectionLost):

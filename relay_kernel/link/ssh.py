@@ -131,17 +131,23 @@ class Connection:
         return DialError(f"{place(self.target)} lost the connection: {error}")
 
 
-async def connect(target: TargetConfig, places: Places) -> Connection:
+async def connect(target: TargetConfig, places: Places, *, pairing: str = "") -> Connection:
     """Dial ``target`` and log in, within :data:`DIAL_TIMEOUT` seconds.
 
     The user's ssh_config (aliases, ProxyJump, keys) and ssh-agent are honoured; its known_hosts is
     not: only what ``relay add`` pinned counts. No password is ever asked for.
 
+    Args:
+        target: What is dialled.
+        places: Where its pin is.
+        pairing: The command that pins its host key, for errors; empty: ``relay add`` it.
+
     Raises:
         DialError: With one line that says what to do, and whether a redial may help.
     """
     address = dialled(target)
-    options = _options(target, places)
+    pairing = pairing or f"relay add {target.name}"
+    options = _options(target, places, pairing)
     login = _Login()
     try:
         async with asyncio.timeout(DIAL_TIMEOUT):
@@ -155,7 +161,7 @@ async def connect(target: TargetConfig, places: Places) -> Connection:
     except asyncssh.PermissionDenied as error:
         raise refused_login(target, login.offered) from error
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-        raise await _other_key(target, places, login, error) from error
+        raise await _other_key(target, places, login, error, pairing) from error
     except (OSError, ValueError, asyncssh.Error) as error:
         raise explain(error, target) from error
     _set_user_timeout(conn)
@@ -194,11 +200,11 @@ class _Login(asyncssh.SSHClient):
         self.offered.add("password")
 
 
-def _options(target: TargetConfig, places: Places) -> dict[str, Any]:
+def _options(target: TargetConfig, places: Places, pairing: str) -> dict[str, Any]:
     pins = read_pins(places, target.name)
     if not pins:
         raise DialError(
-            f"{place(target)}: its host key is not pinned yet: run relay add {target.name}",
+            f"{place(target)}: its host key is not pinned yet: run {pairing}",
             permanent=True,
         )
     trusted = [asyncssh.import_public_key(f"{key.kind} {key.blob}") for key in pins]
@@ -248,7 +254,11 @@ def _identity(target: TargetConfig, path: Path) -> dict[str, Any]:
 
 
 async def _other_key(
-    target: TargetConfig, places: Places, login: _Login, error: asyncssh.DisconnectError
+    target: TargetConfig,
+    places: Places,
+    login: _Login,
+    error: asyncssh.DisconnectError,
+    pairing: str,
 ) -> DialError:
     """The PC shows a key that is not pinned; or has none of the pinned kind, then ask for it."""
     pins = read_pins(places, target.name)
@@ -264,7 +274,7 @@ async def _other_key(
     pinned = " and ".join(str(key) for key in pins)
     return DialError(
         f"{place(target)} shows the host key {shown}, but {pinned} is pinned: if that machine was "
-        f"set up anew, run relay add {target.name} again; if not, somebody may be in between",
+        f"set up anew, run {pairing} again; if not, somebody may be in between",
         permanent=True,
     )
 

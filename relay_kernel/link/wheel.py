@@ -49,7 +49,18 @@ def pack_wheel(folder: Path) -> Wheel:
     version = relay_kernel.__version__
     info = f"{_NAME}-{version}.dist-info"
     files = _package() | _kernelspec(version) | _description(info)
-    name = f"{_NAME}-{version}-py3-none-any.whl"
+    return assemble(folder, f"{_NAME}-{version}-py3-none-any.whl", info, files)
+
+
+def assemble(folder: Path, name: str, info: str, files: dict[str, bytes]) -> Wheel:
+    """Put a wheel together; equal content gives equal bytes.
+
+    Args:
+        folder: Where to; private.
+        name: The wheel's file name.
+        info: Its ``.dist-info`` folder, where the record goes.
+        files: Path inside -> content.
+    """
     path = folder / name
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for inside, content in sorted(files.items()):

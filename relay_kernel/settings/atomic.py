@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 
-def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
+def replace_file(path: Path, text: str, *, durable: bool = True, errors: str = "strict") -> None:
     """Write ``text`` to ``path``, whole or not at all; mode 0600, or what the file had.
 
     A symbolic link stays one: the file that it points to is replaced.
@@ -17,6 +17,7 @@ def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
         path: The file. Its folder must exist.
         text: The new content, written as UTF-8.
         durable: Reach the disk before returning. Status files do without.
+        errors: What to do with a text that UTF-8 has no bytes for; as for ``open``.
 
     Raises:
         OSError: The folder is missing, full or not writable; ``path`` is as it was.
@@ -27,7 +28,7 @@ def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
         mode = real.stat().st_mode & 0o777
     descriptor, draft = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors=errors) as file:
             os.fchmod(file.fileno(), mode)
             file.write(text)
             if durable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -75,11 +76,11 @@ class Places:
             RelayError: One cannot be made, or is not this user's own. The run folder may lie in
                 a folder that all users write to, where another could have made it first.
         """
-        for folder in (self.config.parent, self.log):
-            _make(folder)
-        for folder in (self.state, self.run, self.kernels):
+        _make(self.config.parent)
+        for folder in (self.state, self.run, self.kernels, self.log):
             _make(folder)
             _own(folder)
+        _close(self.run.parent)
         return self
 
 
@@ -93,9 +94,23 @@ def find_places() -> Places:
     return Places(
         dirs.user_config_path / "config.toml",
         dirs.user_state_path,
-        _short(dirs.user_runtime_path),
+        _short(dirs.user_state_path / f"run-{_machine()}"),
         dirs.user_log_path,
     )
+
+
+def _machine() -> str:
+    """A short name of this machine, for a home folder that several share.
+
+    Sockets and locks do not lie below ``XDG_RUNTIME_DIR``: a service, a cron job and an SSH
+    session disagree on whether there is one, so they would not find each other; and it is emptied
+    when the user logs out, under an agent that is meant to stay.
+    """
+    try:
+        name = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        name = ""
+    return hashlib.blake2b((name or platform.node()).encode(), digest_size=4).hexdigest()
 
 
 def _short(run: Path) -> Path:
@@ -126,3 +141,20 @@ def _own(folder: Path) -> None:
         )
     if found.st_mode & 0o077:
         folder.chmod(0o700)
+
+
+def _close(parent: Path) -> None:
+    """Let no other user put a folder of theirs in the place of one in ``parent``; or refuse it."""
+    found = parent.stat()
+    if found.st_uid not in {os.getuid(), 0}:
+        raise RelayError(
+            f"{parent} belongs to user {found.st_uid}, who could exchange what is in it: "
+            "set RELAY_HOME to a folder of your own"
+        )
+    if not found.st_mode & 0o022 or found.st_mode & stat.S_ISVTX:
+        return
+    if found.st_uid != os.getuid():
+        raise RelayError(
+            f"others may exchange what is in {parent}: set RELAY_HOME to a folder of your own"
+        )
+    parent.chmod(found.st_mode & 0o755)

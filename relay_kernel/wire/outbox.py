@@ -1,4 +1,4 @@
-"""Messages that wait for their turn on the link, cut into pieces that fit a frame."""
+"""Messages that wait for their turn on the link, cut into pieces that small ones can pass."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from relay_kernel.wire.message import Part
 
-#: Bytes in a piece: what a small message of the other class can have to wait behind, whatever the
-#: window (55 ms at 600 kB/s).
+#: Bytes in a piece. SSH carries it in packets of 32 KiB, each of which can be read only when it is
+#: whole: with pieces as large as that, the smallest window left a line of 600 kB/s idle for a fifth
+#: of the time (95 % used with 16 KiB, and no more with 8).
 PIECE = 16 << 10
 #: Bytes in a message. Lengths within it are u32; and it must fit into memory at both ends.
 LARGEST = 1 << 31
@@ -81,6 +82,30 @@ def cut(body: bytes, *, bulk: bool) -> Iterator[Piece]:
     view = memoryview(body)
     ends = range(PIECE, len(body) + PIECE, PIECE)
     return (Piece(kind, end >= len(body), view[end - PIECE : end]) for end in ends)
+
+
+class Fragments:
+    """What has come of a message of one class: :func:`cut` undone."""
+
+    def __init__(self) -> None:
+        self.parts: list[memoryview] = []
+        self._size = 0
+
+    def join(self, fragment: memoryview, *, last: bool) -> memoryview | None:
+        """The body of the message, if this was its last fragment.
+
+        Raises:
+            ProtocolError: it has become larger than any correct peer sends.
+        """
+        self._size += len(fragment)
+        if self._size > LARGEST:
+            raise ProtocolError(f"the fragments of a message have more than {LARGEST} bytes")
+        self.parts.append(fragment)
+        if not last:
+            return None
+        body = memoryview(b"".join(self.parts))
+        self.parts, self._size = [], 0
+        return body
 
 
 class Queue:

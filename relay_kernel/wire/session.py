@@ -19,7 +19,7 @@ from relay_kernel.wire import frames
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.frames import Data, Decoder, Note, Type
 from relay_kernel.wire.message import Message, decode, encode
-from relay_kernel.wire.outbox import LARGEST, Piece, Queue, Spool, cut
+from relay_kernel.wire.outbox import Fragments, Piece, Queue, Spool, cut
 from relay_kernel.wire.pulse import Pulse
 from relay_kernel.wire.window import RoundTrips, Window
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from relay_kernel.wire.message import Part
 
 PROTOCOL = 2
-#: Acknowledge at the latest after so many messages, bytes or seconds.
+#: Acknowledge at the latest after so many messages, bytes (each full piece) or seconds.
 ACK_MESSAGES = 16
 ACK_BYTES = 16 << 10
 ACK_SECONDS = 0.05
@@ -96,26 +96,6 @@ class _Sent(NamedTuple):
     piece: Piece
 
 
-class _Fragments:
-    """What has come of a message of one class."""
-
-    def __init__(self) -> None:
-        self.parts: list[memoryview] = []
-        self._size = 0
-
-    def join(self, frame: Data) -> memoryview | None:
-        """The body of the message, if this was its last fragment."""
-        self._size += len(frame.body)
-        if self._size > LARGEST:
-            raise ProtocolError(f"the fragments of a message have more than {LARGEST} bytes")
-        self.parts.append(frame.body)
-        if not frame.last:
-            return None
-        body = memoryview(b"".join(self.parts))
-        self.parts, self._size = [], 0
-        return body
-
-
 class Session:
     """One end of a session. Bytes in, events out; bytes out on request.
 
@@ -139,7 +119,7 @@ class Session:
         self._bulk = Queue()
         self._flying: deque[_Sent] = deque()
         self._again: deque[_Sent] = deque()
-        self._fragments = {Type.PART: _Fragments(), Type.BULK: _Fragments()}
+        self._fragments = {Type.PART: Fragments(), Type.BULK: Fragments()}
         self._pulse = Pulse(heartbeat)
         self._reset()
 
@@ -210,6 +190,11 @@ class Session:
         """Say goodbye on the present link, if there is one, after what it can take now."""
         if self._link:
             self._farewell = frames.note(Type.GOODBYE, {"reason": reason})
+
+    def discard(self) -> None:
+        """Give up what waits, here and in the spool: nobody will ask for it."""
+        for waiting in (self._flying, self._again, self._ordinary, self._bulk):
+            waiting.clear()
 
     def probe(self, now: float, patience: float) -> None:
         """Ping at once; without any sign of life within ``patience`` seconds the link is dead."""
@@ -340,7 +325,7 @@ class Session:
         if type(received) is not int:
             raise ProtocolError("the peer's greeting does not say what it received")
         if not self._acknowledged <= received <= self._number:
-            self._spend()
+            self.discard()
             return Forgot(hello)
         self._greeted = True
         self._settle(received)
@@ -348,10 +333,6 @@ class Session:
             # Its HELLO has just been heard.
             self._pulse.ping(self.heard_at)
         return Opened(hello)
-
-    def _spend(self) -> None:
-        for waiting in (self._flying, self._again, self._ordinary, self._bulk):
-            waiting.clear()
 
     def _on_data(self, frame: Data, now: float) -> Received | None:
         if frame.number != self.received + 1:
@@ -361,7 +342,7 @@ class Session:
         self.received = frame.number
         self._count_for_ack(frame, now)
         if not frame.whole:
-            body = self._fragments[frame.type].join(frame)
+            body = self._fragments[frame.type].join(frame.body, last=frame.last)
             return None if body is None else Received(decode(body))
         if self._fragments[Type.PART].parts:
             raise ProtocolError("a message came before the end of the one before it")

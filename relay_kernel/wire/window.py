@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 
-#: Bytes that are always allowed: two fragments, since one alone would wait for its
-#: acknowledgement each time.
+#: Bytes that are always allowed: some pieces, so that the line is busy while one of them waits for
+#: its acknowledgement.
 SMALLEST = 64 << 10
 #: Bytes at first, when nothing is known of the line.
 START = 128 << 10

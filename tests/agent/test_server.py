@@ -16,6 +16,7 @@ from relay_kernel.agent.server import AgentServer
 from relay_kernel.link.stream import SocketStream
 from relay_kernel.wire import frames
 from relay_kernel.wire.frames import Decoder, Note, Type
+from relay_kernel.wire.kernel_frames import unpack
 from relay_kernel.wire.message import Message
 from relay_kernel.wire.session import PROTOCOL, Opened, Parted, Refused
 from tests.agent.rig import SOON, Owner
@@ -223,6 +224,34 @@ class TestSessions:
         assert (await owner.report("captured")).head["cell"] == 1
         assert process.is_running()
         assert await owner.value("x") == "1"
+
+    async def test_what_is_printed_while_nobody_listens_waits_on_the_disk(
+        self, agent: Agent
+    ) -> None:
+        """The server is away for hours, and a cell goes on printing: no line is dropped."""
+        owner = agent.owner("s1")
+        await agent.link(owner)
+        await kernel_of(owner)
+        session = agent.server._guests["s1"].host.pump.session
+        session._ordinary._memory = 1 << 20
+        id_ = owner.execute("for n in range(3000): print(n, 'x' * 2000, flush=True)", cell=1)
+        await owner.report("frames")
+        await owner.unlink()
+        async with asyncio.timeout(SOON):
+            while session._ordinary.spooled < 10:
+                await asyncio.sleep(0.01)
+        spool = agent.places.state / "spool"
+        assert list(spool.iterdir()) == [], "a file without a name"
+        owner.pump.session.hello["resume"] = True
+        await agent.link(owner)
+        said = ""
+        while True:
+            frames = unpack(await owner.report("frames"))
+            if frames.type == "stream":
+                said += frames.content["text"]
+            elif frames.content.get("execution_state") == "idle" and frames.parent_id == id_:
+                break
+        assert [line.split()[0] for line in said.splitlines()] == [str(n) for n in range(3000)]
 
     async def test_a_second_link_takes_the_place_of_the_first(self, agent: Agent) -> None:
         """A link can be dead for this end, and not yet for that one."""

@@ -66,7 +66,7 @@ async def live(seed: int, *, logs: Path | None = None) -> Outcome:
         seen = await _play(Weather(seed, lab, pc), notebook, outcome)
         outcome.seconds = time.monotonic() - began
         codes = [code for burst in write(seed) for code in burst]
-        for number, (code, want, got) in enumerate(zip(codes, wanted, seen, strict=True), 1):
+        for number, (code, want, got) in enumerate(zip(codes, wanted, seen, strict=bool(seen)), 1):
             if want != got:
                 outcome.differences.append(
                     f"seed {seed}, cell {number}: {code!r}\n  wanted {want}\n  seen   {got}"
@@ -81,9 +81,9 @@ async def _play(weather: Weather, notebook: Notebook, outcome: Outcome) -> list[
         return await play(
             notebook, write(outcome.seed), outcome.tally, lambda: think.choice([0, 0, 0.3, 1.5])
         )
-    except TimeoutError:
-        outcome.differences.append(f"seed {outcome.seed}: a cell did not end")
-        raise
+    except AssertionError as error:
+        outcome.differences.append(f"seed {outcome.seed}: {error}")
+        return []
     finally:
         blowing.cancel()
         await asyncio.gather(blowing, return_exceptions=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
-    from tests.e2e.rig import Notebook, Result
+    from tests.e2e.rig import Notebook, Result, Running
 
 #: Seconds for one burst, losses and returns included.
 PATIENCE = 90.0
@@ -58,6 +58,14 @@ def _show(others: dict[Any, str], at: int, message: dict[str, Any]) -> None:
         others[at] = f"{content['ename']}: {_COLOUR.sub('', content['evalue'])}"
 
 
+async def _ended(cell: Running) -> Result:
+    try:
+        return await cell.end(PATIENCE)
+    except TimeoutError:
+        have = f"it has {len(cell.messages)} messages, idle: {cell.idle}, reply: {cell.reply}"
+        raise AssertionError(f"cell {cell.id} did not end; {have}") from None
+
+
 async def play(
     notebook: Notebook,
     bursts: list[list[str]],
@@ -73,12 +81,15 @@ async def play(
     for burst in bursts:
         await asyncio.sleep(think())
         cells = [notebook.send(code) for code in burst]
-        results = [await cell.end(PATIENCE) for cell in cells]
+        results = [await _ended(cell) for cell in cells]
         seen += [Seen.of(result) for result in results]
         if tally is not None:
             tally.update(f"on {result.target}" for result in results)
             tally.update("lost" for result in results if "was lost" in result.notices)
         # For a moment after an error, an ipykernel aborts what it gets. That moment is over when it
         # takes the next request. (Not kernel_info: its banner draws from the user's ``random``.)
-        await notebook.ask("comm_info_request", {})
+        try:
+            await notebook.ask("comm_info_request", {})
+        except TimeoutError:
+            raise AssertionError(f"comm_info was not answered behind cell {len(seen)}") from None
     return seen

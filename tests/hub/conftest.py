@@ -45,7 +45,7 @@ class HubProcess:
 
     async def phase(self, phase: str, name: str = "pc") -> dict[str, object]:
         """The target's entry in the status file, once its phase is ``phase``."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 status = read_status(self.places) or {"targets": {}}
                 target: dict[str, object] = status["targets"].get(name, {})

@@ -20,6 +20,7 @@ from relay_kernel.hub.client import open_stream, start_hub
 from relay_kernel.hub.status import read_status
 from relay_kernel.link.errors import DialError
 from relay_kernel.settings.edit import remove_target
+from tests.agent.process import other_version
 from tests.sshd import Sshd, echo_python
 
 if TYPE_CHECKING:
@@ -257,11 +258,57 @@ class TestRefusals:
         assert len({error.reason for error in errors}) == 1
         assert sum("Connection" in line for line in echo.log) <= 2
 
-    async def test_no_agent(self, pc: Sshd, places: Places, hub: HubProcess) -> None:
+    async def test_no_agent_and_no_python(
+        self, places: Places, hub: HubProcess, tmp_path: Path
+    ) -> None:
+        (tmp_path / "bin").mkdir()
+        for name in ("sh", "uname", "cat"):
+            (tmp_path / "bin" / name).symlink_to(f"/bin/{name}")
+        with Sshd(tmp_path / "bare", path=str(tmp_path / "bin")) as pc:
+            pc.pair(places)
+            error = await refused(places)
+        assert error.permanent
+        assert "has no Python 3.11 or newer" in error.reason
+
+    @pytest.mark.timeout(300)
+    async def test_a_missing_agent_is_installed_by_the_hub(
+        self, pc: Sshd, places: Places, hub: HubProcess
+    ) -> None:
+        """After an upgrade of the server nobody has to run anything."""
         pc.pair(places)
         error = await refused(places)
+        assert not error.permanent
+        assert f"its agent of relay-kernel {__version__} is being installed" in error.reason
+        async with asyncio.timeout(240):
+            while True:
+                try:
+                    _, writer = await open_stream(places, "pc")
+                except DialError as still:
+                    error = still
+                    await asyncio.sleep(0.2)
+                    continue
+                break
+        assert "is being installed" in error.reason
+        writer.close()
+        assert (pc.relay_home / "agents" / __version__ / "bin" / "python").exists()
+        for process in psutil.process_iter(["environ"]):
+            if (process.info["environ"] or {}).get("RELAY_HOME") == str(pc.relay_home):
+                process.terminate()
+
+    async def test_an_installation_that_fails_is_told(
+        self, pc: Sshd, places: Places, hub: HubProcess
+    ) -> None:
+        pc.pair(places)
+        pc.relay_home.write_text("in the way")
+        assert "is being installed" in (await refused(places)).reason
+        async with asyncio.timeout(60):
+            while True:
+                error = await refused(places)
+                if "is being installed" not in error.reason:
+                    break
+                await asyncio.sleep(0.1)
         assert error.permanent
-        assert error.reason.endswith("has no agent installed: run relay add pc")
+        assert "could not store" in error.reason
 
     async def test_nonsense_and_silence_harm_nobody(
         self, echo: Sshd, places: Places, hub: HubProcess
@@ -280,6 +327,38 @@ class TestRefusals:
 
 
 class TestLife:
+    async def test_a_hub_of_another_version_makes_way(
+        self, echo: Sshd, places: Places, hub: HubProcess, tmp_path: Path
+    ) -> None:
+        old = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "relay_kernel.cli", "hub"),
+            env=other_version(tmp_path, "0.0.1"),
+            # Else the checkout that the tests run in would come first.
+            cwd="/",
+            stderr=subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(20):
+            while not places.hub_socket.exists():
+                await asyncio.sleep(0.02)
+        streams = await open_stream(places, "pc")
+        assert await echoed(streams, b"new") == b"new"
+        assert await asyncio.wait_for(old.wait(), 10) == 0
+        streams[1].close()
+
+    async def test_a_hub_in_use_says_when_it_will(
+        self, echo: Sshd, places: Places, hub: HubProcess
+    ) -> None:
+        streams = await open_stream(places, "pc")
+        reader, writer = await asyncio.open_unix_connection(places.hub_socket)
+        writer.write(json.dumps({"open": "pc", "version": "9.9"}).encode() + b"\n")
+        said = json.loads(await asyncio.wait_for(reader.readline(), 10))
+        assert said["error"].endswith(
+            f"it changes when its 1 notebooks of version {__version__} are closed"
+        )
+        assert await echoed(streams, b"still") == b"still"
+        writer.close()
+        streams[1].close()
+
     async def test_two_hubs_are_one(self, echo: Sshd, places: Places, hub: HubProcess) -> None:
         (await open_stream(places, "pc"))[1].close()
         first = hub.pid

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import asyncssh
 import pytest
 
-from relay_kernel.link.embedded import EmbeddedServer, make_key
+from relay_kernel.link.embedded import EmbeddedServer
 from relay_kernel.link.errors import DialError
+from relay_kernel.link.keys import make_key
 from relay_kernel.link.pins import pin
 from relay_kernel.link.ssh import Connection, connect
 from relay_kernel.settings.config import TargetConfig

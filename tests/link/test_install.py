@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +20,11 @@ from relay_kernel.link.pins import pin
 from relay_kernel.link.probe import MARKER, Surroundings, agent_python, attach_command, probe
 from relay_kernel.link.ssh import Connection, connect
 from relay_kernel.link.wheel import pack_wheel
+from relay_kernel.settings.config import TargetConfig
 from tests.sshd import Sshd, echo_python
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from relay_kernel.settings.paths import Places
 
@@ -50,6 +53,27 @@ def bare_path(folder: Path, *names: str, python: str | None = None) -> str:
         script.write_text(python)
         script.chmod(0o755)
     return str(folder)
+
+
+def need_namespaces() -> None:
+    """Making a network of one's own takes root."""
+    if os.getuid() != 0 or shutil.which("unshare") is None:
+        if os.environ.get("CI"):
+            pytest.fail("needs root and unshare (util-linux)")
+        pytest.skip("only root can make a namespace without a network")
+
+
+@contextmanager
+def alone(pc: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TargetConfig]:
+    """A PC in a namespace without any network; its sshd speaks over pipes."""
+    folder = tmp_path / "user" / ".ssh"
+    folder.mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("HOME", str(folder.parent))
+    command = f"unshare --net {pc.inetd_command}"
+    (folder / "config").write_text(
+        f"Host desk\n  User {pc.user}\n  IdentityFile {pc.identity}\n  ProxyCommand {command}\n"
+    )
+    yield TargetConfig("pc", ssh="desk")
 
 
 async def missing(conn: Connection) -> str:
@@ -185,13 +209,53 @@ class TestInstall:
                 assert "sudo apt install python3-venv" in caught.value.reason
                 assert "has no agent installed" in await missing(conn)
 
-    async def test_pip_without_an_index(self, tmp_path: Path, places: Places) -> None:
-        env = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": "/nowhere"}
-        with Sshd(tmp_path / "pc", env=env) as pc:
+    @pytest.mark.timeout(300)
+    async def test_a_pc_without_any_network(
+        self, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing but SSH reaches it: no index, no name server, not even a loopback address."""
+        need_namespaces()
+        pc = Sshd(tmp_path / "pc")
+        with pc, alone(pc, tmp_path, monkeypatch) as target:
+            pin(places, "pc", pc.host_key)
+            conn = await connect(target, places)
+            cut_off = await conn.run("cat /proc/net/route | wc -l", timeout=10)
+            done = await install_agent(conn, await probe(conn, everything=True))
+            conn.abort()
+        assert cut_off.output.strip() in {"0", "1"}
+        assert done.fresh
+        said = subprocess.run([done.python, "-m", "pip", "check"], capture_output=True, check=False)
+        assert said.returncode == 0, said.stdout
+
+    @pytest.mark.timeout(300)
+    async def test_only_what_is_missing_is_sent(self, pc: Sshd, places: Places) -> None:
+        shown: list[str] = []
+        async with dialled(pc, places) as conn:
+            await install_agent(conn, await probe(conn, everything=True))
+            (pc.relay_home / "agents" / __version__ / MARKER).unlink()
+            around = await probe(conn, everything=True)
+            assert (await install_agent(conn, around, show=shown.append)).fresh
+        assert shown == ["installing it there in an environment of its own"]
+
+    async def test_another_machine_and_no_internet_anywhere(
+        self, tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is compiled here does not run there, and nobody can fetch what does."""
+        (tmp_path / "sitecustomize.py").write_text(
+            "import platform\nplatform.machine = lambda: 'riscv64'\n"
+        )
+        offline = {
+            **{"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": "/nowhere"},
+        }
+        for key, value in offline.items():
+            monkeypatch.setenv(key, value)
+        with Sshd(tmp_path / "pc", env={**offline, "PYTHONPATH": str(tmp_path)}) as pc:
             async with dialled(pc, places) as conn:
                 with pytest.raises(DialError, match="pip failed there: ERROR:") as caught:
                     await install_agent(conn, await probe(conn, everything=True))
                 assert "\n" not in caught.value.reason
+                assert "and on the server: " in caught.value.reason
+                assert "cannot be fetched here" in caught.value.reason
                 assert "has no agent installed" in await missing(conn)
 
     async def test_a_full_or_closed_folder(self, pc: Sshd, places: Places) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -362,24 +363,24 @@ async def test_a_probe_of_a_living_peer_costs_nothing(ends: Ends) -> None:
     await ends.right.hears("still here")
 
 
-@pytest.mark.parametrize("jump", [3600.0, 0.0], ids=["slept", "awake"])
-async def test_what_came_while_this_machine_slept_is_read_before_anybody_is_called_dead(
-    jump: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The clock stands in for a suspend, which a test cannot do: it counts an hour at once."""
-    left, right = End(0.05), End(0.05)
-    mine, theirs = memory_pair()
-    runs = left.run(mine), right.run(theirs)
-    await left.sees(Opened)
-    await right.sees(Opened)
-    moved = clock.now() + jump
-    began = clock.now()
-    monkeypatch.setattr(pump_module, "now", lambda: moved + clock.now() - began)
-    await right.sees(Answered, 5)
-    done, _ = await asyncio.wait(runs, timeout=0)
-    assert not done
-    left.pump.close_link()
-    await asyncio.gather(*runs)
+async def test_what_came_while_this_process_stood_still_is_read_first() -> None:
+    """It was stopped, or its machine slept: the bytes are there, and only nobody has read them."""
+    heartbeat = 0.05
+    end = End(heartbeat)
+    mine, theirs = await socket_pair()
+    run = end.run(mine, hello=HELLO)
+    await end.sees(Opened)
+    theirs.write([frames.ack(0)])
+    stopped = clock.now()
+    time.sleep(pump_module.LATE + MISSED * heartbeat + 0.1)
+    async with asyncio.timeout(SOON):
+        while end.pump.session.heard_at < stopped and not run.done():
+            await asyncio.sleep(0)
+    assert not run.done()
+    # And no more than that: a peer that says nothing now is silent.
+    await asyncio.wait_for(run, SOON)
+    assert isinstance(end.events[-1], Silent)
+    theirs.close()
 
 
 async def test_a_peer_that_forgot_ends_the_link_with_that_reason(ends: Ends) -> None:

@@ -8,9 +8,6 @@
             ...                      # dial lab.pc.address
             lab.line.hole = True     # nothing arrives any more, and nobody is told
 
-Set the delay before anything connects: TCP (BBR) goes by the shortest round trip that it has seen,
-and starves for ten seconds on a line that got longer.
-
 The machines share everything but the network with the one that runs the tests, and reach nothing
 but each other. Needs root, ``/dev/net/tun`` and ``ip``.
 """
@@ -140,6 +137,11 @@ class Line:
 class Lab:
     """A server, a PC, and a line; gone with the context.
 
+    Args:
+        tcp: The congestion control of both machines, as Linux calls it. With "bbr", set the delay
+            before anything connects: BBR goes by the shortest round trip that it has seen, and
+            starves for ten seconds on a line that got longer.
+
     Attributes:
         server, pc: The machines.
         line: What is between them: perfect at first.
@@ -149,12 +151,15 @@ class Lab:
     pc: Machine
     line: Line
 
+    def __init__(self, tcp: str = "cubic") -> None:
+        self._tcp = tcp
+
     def __enter__(self) -> Self:
         if os.getuid() != 0:
             _missing("it needs root")
         addresses = ("192.0.2.1", "192.0.2.2")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.net.line", *addresses],
+            [sys.executable, "-m", "tests.net.line", self._tcp, *addresses],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

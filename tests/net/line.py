@@ -5,7 +5,9 @@ network namespaces, opens a TUN device in each, and moves packets between them w
 loss and holes that it is told of, one JSON object a line on its standard input; each is answered
 with what was counted. The namespaces have no names: they are gone when the last process in them is.
 
-    python -m tests.net.line ADDRESS ADDRESS
+    python -m tests.net.line TCP ADDRESS ADDRESS
+
+``TCP`` is the name of the congestion control that both machines use.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from dataclasses import asdict, dataclass, field
 CLONE_NEWNET = 0x40000000
 DEVICE = "line"
 MTU = 1500
+NETWORK = "192.0.2.0/24"
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
@@ -157,7 +160,7 @@ def _obey(ways: list[Way], order: dict[str, object]) -> None:
     print(json.dumps([asdict(way.counts) for way in ways]), flush=True)
 
 
-def machine(address: str) -> tuple[int, int]:
+def machine(address: str, tcp: str) -> tuple[int, int]:
     """Make a namespace whose only way out is a TUN device; go into it.
 
     Returns:
@@ -173,8 +176,9 @@ def machine(address: str) -> tuple[int, int]:
         "link set lo up",
         # No packets of its own.
         f"link set {DEVICE} addrgenmode none",
-        f"addr add {address}/24 dev {DEVICE}",
+        f"addr add {address}/32 dev {DEVICE}",
         f"link set {DEVICE} up mtu {MTU}",
+        f"route add {NETWORK} dev {DEVICE} src {address} congctl {tcp}",
     ):
         subprocess.run(["ip", *command.split()], check=True)
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY), device
@@ -182,7 +186,8 @@ def machine(address: str) -> tuple[int, int]:
 
 def main() -> None:
     """Make both machines, say where their namespaces are, and carry packets."""
-    spaces, devices = zip(*(machine(address) for address in sys.argv[1:3]), strict=True)
+    tcp, *addresses = sys.argv[1:]
+    spaces, devices = zip(*(machine(address, tcp) for address in addresses), strict=True)
     chance = random.Random(1)
     there, back = Way(devices[0], devices[1], chance), Way(devices[1], devices[0], chance)
     print(json.dumps(spaces), flush=True)

@@ -54,3 +54,35 @@ def test_a_run_folder_of_another_user_is_refused(places: Places) -> None:
     os.chown(places.run, 12345, 12345)
     with pytest.raises(RelayError, match="belongs to user 12345"):
         places.make()
+
+
+def test_a_login_session_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Else a service, a cron job and an SSH session would have a hub each."""
+    monkeypatch.delenv("RELAY_HOME", raising=False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    without = find_places()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "session"))
+    assert find_places() == without
+    assert without.run.is_relative_to(tmp_path / ".local" / "state") or "relay-" in without.run.name
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o702])
+def test_a_parent_that_others_may_change_is_closed(places: Places, mode: int) -> None:
+    places.run.parent.chmod(mode)
+    places.make()
+    assert places.run.parent.stat().st_mode & 0o777 == mode & 0o755
+
+
+def test_a_parent_for_everybody_stays_so(places: Places) -> None:
+    places.run.parent.chmod(0o1777)
+    places.make()
+    assert places.run.parent.stat().st_mode & 0o7777 == 0o1777
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_parent_of_another_user_is_refused(places: Places) -> None:
+    os.chown(places.run.parent, 12345, 12345)
+    with pytest.raises(RelayError, match="belongs to user 12345, who could exchange"):
+        places.make()
+    os.chown(places.run.parent, 0, 0)

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_kernel.wire import frames, outbox
-from relay_kernel.wire import session as module
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.frames import Ack, Data, Note, Type
 from relay_kernel.wire.message import Message, encode
@@ -573,7 +572,6 @@ class TestOrdinary:
     ) -> None:
         session = opened()
         monkeypatch.setattr(outbox, "LARGEST", 100)
-        monkeypatch.setattr(module, "LARGEST", 100)
         for bulk in (False, True):
             with pytest.raises(ProtocolError, match="larger than the limit of 100"):
                 session.send(Message("big", {}, (bytes(100),)), bulk=bulk)

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from relay_kernel.cli.demonstration.stage import StageError
-from relay_kernel.link.embedded import HOST, make_key
+from relay_kernel.link.embedded import HOST
+from relay_kernel.link.keys import make_key
 from relay_kernel.link.pins import pin
 from relay_kernel.settings.atomic import replace_file
 from relay_kernel.settings.edit import add_target

@@ -1,0 +1,1 @@
+"""The deterministic simulator: the unchanged router, fence and session on virtual time."""
