@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from relay_kernel.kernel.targets import TargetLink
 
 HELP = """\
-%relay                     where cells run, and what is safe
-%relay TARGET              run the cells from the next one on at TARGET
-%relay auto                run them where the order of preference says
-%%relay TARGET             run this cell at TARGET
-%%relay once               never run this cell a second time, whatever is lost; also after TARGET
-%relay vars                the variables: what is where, what stayed behind and why
-%relay on_loss rerun|stop|ask
-                           what becomes of cells whose target is lost
-%relay?                    this text"""
+%relay                         where cells run, and what is safe
+%relay TARGET                  run the cells from the next one on at TARGET
+%relay auto                    run them where the order of preference says
+%%relay TARGET                 run this cell at TARGET
+%%relay once                   never run this cell twice, whatever is lost; also after TARGET
+%relay vars                    the variables: what is where, what stayed behind and why
+%relay on_loss rerun|stop|ask  what becomes of cells whose target is lost
+%relay?                        this text"""
 
 
 class Notebook(Protocol):
