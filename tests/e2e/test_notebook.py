@@ -116,6 +116,21 @@ comm.on_msg(got.append)
         assert not list(places.kernels.iterdir())
         assert not list(places.run.glob("k*/*"))
 
+    async def test_a_front_end_that_does_not_read_misses_nothing_and_stops_nobody(
+        self, alone: Notebook
+    ) -> None:
+        slow = alone.manager.client()
+        slow.start_channels(shell=False, stdin=False, hb=False, control=False)
+        assert (await slow.get_iopub_msg(timeout=10))["msg_type"] == "iopub_welcome"
+        await alone.run("for n in range(6000): print(n, flush=True)")
+        wanted = "".join(f"{n}\n" for n in range(6000))
+        text = ""
+        while len(text) < len(wanted):
+            message = await slow.get_iopub_msg(timeout=10)
+            text += message["content"].get("text", "")
+        slow.stop_channels()
+        assert text == wanted
+
     async def test_restart_begins_anew(self, alone: Notebook) -> None:
         await alone.run("x = 1")
         await alone.restart()
