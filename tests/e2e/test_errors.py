@@ -11,7 +11,7 @@ import pytest
 
 from relay_kernel.link.pins import HostKey, pin
 from relay_kernel.settings.edit import add_target
-from tests.e2e.rig import SOON, Notebook, Pc, configure
+from tests.e2e.rig import SOON, Notebook, Pc, configure, processes_of
 from tests.sshd import Sshd, make_key
 
 if TYPE_CHECKING:
@@ -91,10 +91,15 @@ class TestPc:
             line = await complaint_of(tmp_path)
         assert "Python" in line
 
+    @pytest.mark.timeout(200)
     async def test_no_agent_there(self, server: Places, pc: Sshd, tmp_path: Path) -> None:
+        """It is put there, and the notebook runs here meanwhile."""
         pc.pair(server)
-        line = await complaint_of(tmp_path)
-        assert "relay add pc" in line
+        async with Notebook(tmp_path) as notebook:
+            assert (await notebook.run("x = 1")).target == "local"
+            assert (await notebook.run_on("pc", "x", within=150)).value == "1"
+        for process in processes_of(pc.relay_home):
+            process.kill()
 
     async def test_no_such_kernel_there(self, server: Places, pc: Sshd, tmp_path: Path) -> None:
         desktop = Pc(pc, server)
