@@ -34,10 +34,10 @@ def gate(tmp_path: Path, server: Places) -> Iterator[Sshd]:
 
 @pytest.fixture
 def dialler(tmp_path: Path, server: Places, gate: Sshd) -> Iterator[JoiningPc]:
-    """A PC that may dial in and has not yet. A lost link is given up after 4 s."""
+    """A PC that may dial in and has not yet. Silence costs it nothing for a minute."""
     with JoiningPc(tmp_path / "pc") as dialler:
         let_in(server, tmp_path / "home", dialler.public_key)
-        configure(server, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
+        configure(server, lost_after=60.0, wait_at_submit=30.0, heartbeat=0.5)
         yield dialler
 
 
@@ -52,8 +52,9 @@ async def notebook(dialler: JoiningPc, gate: Sshd, tmp_path: Path) -> AsyncItera
 
 async def test_it_runs_there_and_status_says_so(notebook: Notebook, server: Places) -> None:
     assert (await notebook.run("x = 6; x * 7")).value == "42"
-    target = collect(server)["targets"]["pc"]
-    assert target["phase"] == "ready"
+    async with asyncio.timeout(20):
+        while (target := collect(server)["targets"]["pc"])["phase"] != "ready":
+            await asyncio.sleep(0.05)
     assert target["rtt_ms"] is not None
 
 
