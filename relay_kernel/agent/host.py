@@ -328,6 +328,12 @@ class KernelHost:
         if kernel:
             await kernel.stop()
 
+    def part(self, reason: str) -> None:
+        """Say goodbye. As soon as R hears it, it runs the cell elsewhere: here it stands still."""
+        if self._kernel:
+            self._kernel.stand_still()
+        self.pump.part(reason)
+
     async def close(self) -> None:
         """Stop the kernel; the notebook wants no more of this target."""
         self.guard.stop()
@@ -350,9 +356,15 @@ def _place(cwd: str) -> str:
     return str(path if path.is_dir() else home)
 
 
+def python_of(info: dict[str, Any]) -> str:
+    """Major and minor version of the Python that a kernel runs, from its kernel_info."""
+    version = str(info.get("language_info", {}).get("version", ""))
+    return ".".join(version.split(".")[:2])
+
+
 def _check_python(info: dict[str, Any], wanted: str | None) -> None:
     """Code objects do not cross minor versions of Python: loading one crashes the interpreter."""
-    here = ".".join(str(info.get("language_info", {}).get("version", "")).split(".")[:2])
+    here = python_of(info)
     if wanted and here != wanted:
         raise KernelStartError(
             f"its kernel runs Python {here}, and the one on the server {wanted}: "

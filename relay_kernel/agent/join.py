@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from relay_kernel.agent.attach import reach_agent
 from relay_kernel.agent.identity import introduction
 from relay_kernel.core.errors import RelayError
+from relay_kernel.link.dialling import BACK_OFF
 from relay_kernel.link.errors import DialError, LinkError, LoginRefusedError, TooManyChannelsError
 from relay_kernel.link.lines import Lines
 from relay_kernel.link.reasons import place
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
 
 log = logging.getLogger(__name__)
-
-#: Seconds between one dial and the next; the last goes on for ever.
-BACK_OFF = (0.2, 0.5, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0)
 
 #: How much of a pause is left to chance: many PCs do not dial in the same moment.
 JITTER = 0.2
@@ -82,7 +80,6 @@ class Joining:
             finally:
                 self._attempt.cancel()
             pause = self._judge(self._attempt, tries)
-            # A line that held for a while was sound: the next one is tried at once.
             tries = 0 if time.monotonic() - began > BACK_OFF[-1] else tries + 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), pause)

@@ -86,7 +86,7 @@ class AgentServer:
             server.close()
             path.unlink(missing_ok=True)
             for guest in list(self._guests.values()):
-                guest.host.pump.part("the agent was stopped")
+                guest.host.part("the agent was stopped")
                 await self._dismiss(guest)
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -104,7 +104,7 @@ class AgentServer:
         self._leaving = reason
         guests = list(self._guests.values())
         for guest in guests:
-            guest.host.pump.part(reason)
+            guest.host.part(reason)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 for guest in guests:
@@ -153,13 +153,12 @@ class AgentServer:
             return guest
         if hello.get("resume"):
             raise _RefusedError("unknown session")
-        # A notebook has one session: what this R gave up, or another that was killed has left, ends
+        # A notebook has one session: what its R gave up, or one that was killed has left, ends
         # before anything new begins.
-        gone = hello.get("replaces", ())
-        for old in list(self._guests.values()):
-            if old.notebook == notebook or old.id in gone:
-                await self._dismiss(old)
-        return self._welcome(name, hello)
+        for old in [guest for guest in self._guests.values() if guest.notebook == notebook]:
+            await self._dismiss(old)
+        # Meanwhile another link of this same session may have been here.
+        return self._guests.get(name) or self._welcome(name, hello)
 
     def _check(self, hello: dict[str, Any]) -> None:
         """Refuse whom this agent cannot serve. Where nobody else needs it, it makes way."""

@@ -61,7 +61,7 @@ async def open_stream(places: Places, target_name: str, *, patience: float = 0.0
     try:
         async with asyncio.timeout(START_TIMEOUT) as limit:
             while True:
-                reader, writer = await _reach_hub(places)
+                reader, writer = await reach_hub(places)
                 limit.reschedule(asyncio.get_running_loop().time() + patience + ANSWER_TIMEOUT)
                 wish = {"open": target_name, "patience": patience, "version": __version__}
                 if await _ask(reader, writer, wish):
@@ -73,8 +73,14 @@ async def open_stream(places: Places, target_name: str, *, patience: float = 0.0
         ) from error
 
 
-async def _reach_hub(places: Places) -> Streams:
-    """Connect to the hub; start it where none runs, and again where that one ended."""
+async def reach_hub(places: Places) -> Streams:
+    """Connect to the hub; start it where none runs, and again where that one ended.
+
+    Tries for ever: the caller bounds it.
+
+    Raises:
+        DialError: It cannot be started, or another user serves in its place.
+    """
     loop = asyncio.get_running_loop()
     start_at = loop.time()
     while True:

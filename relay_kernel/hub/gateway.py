@@ -6,26 +6,23 @@ in ``authorized_keys`` says so. What the PC asked for is read here as one of two
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import re
-import socket
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from relay_kernel.core.errors import RelayError
-from relay_kernel.hub.client import START_TIMEOUT, start_hub
-from relay_kernel.link.peer import is_own
+from relay_kernel.hub.client import START_TIMEOUT, reach_hub
 from relay_kernel.link.stdio import join_stdio
 
 if TYPE_CHECKING:
+    import socket
+
     from relay_kernel.settings.paths import Places
 
 #: What a PC may ask for: its line to the hub, or a stream that the hub wants from it.
 WISH = re.compile(r"relay-join (?:line|stream [0-9a-f]{16})")
-
-_POLL = 0.02
 
 
 def run_gateway(places: Places, name: str, wish: str) -> int:
@@ -43,7 +40,7 @@ def run_gateway(places: Places, name: str, wish: str) -> int:
         print("this key opens relay's gateway and nothing else: use relay join", file=sys.stderr)
         return 1
     try:
-        connection = _reach_hub(places)
+        connection = asyncio.run(_reach_hub(places))
         connection.sendall(json.dumps({"gateway": name, "wish": wish}).encode() + b"\n")
     except (OSError, RelayError) as error:
         print(f"the hub cannot be reached: {' '.join(str(error).split())}", file=sys.stderr)
@@ -52,19 +49,15 @@ def run_gateway(places: Places, name: str, wish: str) -> int:
     return 0
 
 
-def _reach_hub(places: Places) -> socket.socket:
-    """Connect to the hub; start it where none runs."""
+async def _reach_hub(places: Places) -> socket.socket:
+    """A plain socket to the hub; starts it where none runs."""
     places.make()
-    deadline = time.monotonic() + START_TIMEOUT
-    while True:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-            connection.connect(str(places.hub_socket))
-            if is_own(connection):
-                return connection
-            raise RelayError(f"{places.hub_socket} belongs to another user")
-        connection.close()
-        if time.monotonic() > deadline:
-            raise RelayError(f"it does not start: look into {places.hub_log}")
-        start_hub(places)
-        time.sleep(_POLL)
+    try:
+        async with asyncio.timeout(START_TIMEOUT):
+            _, writer = await reach_hub(places)
+    except TimeoutError as error:
+        raise RelayError(f"it does not start: look into {places.hub_log}") from error
+    connection: socket.socket = writer.get_extra_info("socket").dup()
+    writer.transport.abort()
+    connection.setblocking(True)
+    return connection

@@ -39,12 +39,6 @@ class InfoDesk:
             self._info = {}
 
 
-def python_of(info: dict[str, Any]) -> str:
-    """Major and minor version of the Python that a kernel runs, from its kernel_info."""
-    version = str(info.get("language_info", {}).get("version", ""))
-    return ".".join(version.split(".")[:2])
-
-
 def _stand_in(reason: str) -> dict[str, Any]:
     return {
         "protocol_version": "5.4",

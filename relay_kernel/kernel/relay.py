@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.agent.host import python_of
 from relay_kernel.core import effects as ef
 from relay_kernel.core import events as ev
 from relay_kernel.core.directives import parse
@@ -17,10 +18,11 @@ from relay_kernel.core.fence import terms
 from relay_kernel.core.model import LOCAL, Run
 from relay_kernel.core.shown import under_shown_name
 from relay_kernel.kernel.cells import Cell, Cells
-from relay_kernel.kernel.info import InfoDesk, python_of
+from relay_kernel.kernel.info import InfoDesk
 from relay_kernel.kernel.magics import answer
 from relay_kernel.kernel.question import Question
 from relay_kernel.kernel.switchboard import Switchboard
+from relay_kernel.kernel.voice import Voice
 from relay_kernel.link.clock import now
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, unpack
@@ -84,13 +86,13 @@ class Relay:
         self._desk = InfoDesk(front)
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
-        self._execution_count = 0
+        self._voice = Voice(front, router, self.cells)
         self._warm = False
         self._effects: dict[type, Callable[[Any], None]] = {
             ef.Dispatch: self._dispatch,
             ef.Fail: self._fail,
             ef.Abort: self._abort,
-            ef.Tell: lambda effect: self._tell(self.cells[effect.cell], effect.text),
+            ef.Tell: lambda effect: self._voice.tell(self.cells[effect.cell], effect.text),
             ef.Ask: self._ask,
             ef.StartKernel: lambda effect: self._start_kernel(effect.target),
             ef.Fill: lambda effect: self.state.fill(effect.target),
@@ -201,7 +203,7 @@ class Relay:
 
     def _on_kernel_info(self, message: KernelFrames) -> None:
         self._desk.take(message)
-        self._still_busy()
+        self._voice.still_busy()
 
     def _on_interrupt(self, message: KernelFrames) -> None:
         self.front.answer(message, {"status": "ok"})
@@ -250,68 +252,19 @@ class Relay:
             self.switchboard.release(cell.number)
 
     def _fail(self, effect: ef.Fail) -> None:
-        cell = self.cells[effect.cell]
-        text = effect.text
-        content = {"ename": effect.name, "evalue": text, "traceback": [f"{effect.name}: {text}"]}
-        self._begin(cell)
-        if not cell.silent:
-            self.front.publish("error", content, cell.request.header)
-        extra = {"execution_count": self._execution_count, "user_expressions": {}, "payload": []}
-        self._end(cell, {"status": "error", **content, **extra})
+        self._voice.fail(self.cells[effect.cell], effect.name, effect.text)
+        self.switchboard.release(effect.cell)
 
     def _ask(self, effect: ef.Ask) -> None:
         cell = self.cells[effect.cell]
-        self._begin(cell)
+        self._voice.begin(cell)
         if not self._question.ask(effect.cell, cell.request, effect.text):
             loop = asyncio.get_running_loop()
             loop.call_soon(self.emit, ev.Answered(effect.cell, again=False))
 
     def _abort(self, effect: ef.Abort) -> None:
-        cell = self.cells[effect.cell]
-        self._begin(cell)
-        self._end(cell, {"status": "aborted"})
-
-    def _still_busy(self) -> None:
-        """Something beside the running cell ended; front ends show the last state they hear."""
-        running = self.router.running
-        if running and running.run is not Run.SILENT and not self.cells[running.number].replied:
-            self.front.status("busy", {})
-
-    def _begin(self, cell: Cell) -> None:
-        if not cell.busy:
-            cell.busy = True
-            self.front.status("busy", cell.request.header)
-        self._tell_rest(cell)
-
-    def _end(self, cell: Cell, content: dict[str, Any]) -> None:
-        cell.ended = True
-        if not cell.replied:
-            cell.replied = True
-            metadata = {"relay": self._about(cell), "status": content["status"]}
-            self.front.reply(cell.request, content, metadata)
-        if not cell.idle:
-            cell.idle = True
-            self.front.status("idle", cell.request.header)
-        self.switchboard.release(cell.number)
-
-    def _about(self, cell: Cell) -> dict[str, Any]:
-        return {
-            "target": cell.target or self.router.primary,
-            "epoch": cell.epoch or self.router.epoch,
-            "cell": cell.number,
-            "reason": cell.reason,
-        }
-
-    def _tell(self, cell: Cell, text: str) -> None:
-        cell.untold.append(text)
-        if cell.busy:
-            self._tell_rest(cell)
-
-    def _tell_rest(self, cell: Cell) -> None:
-        lines, cell.untold = cell.untold, []
-        if lines and not cell.silent:
-            text = "".join(f"[relay] {line}\n" for line in lines)
-            self.front.publish("stream", {"name": "stderr", "text": text}, cell.request.header)
+        self._voice.abort(self.cells[effect.cell])
+        self.switchboard.release(effect.cell)
 
     def _start_kernel(self, target: str) -> None:
         self.infos.pop(target, None)
@@ -348,7 +301,8 @@ class Relay:
         for cell in list(self.cells.unfinished()):
             # Its reply came; its idle never will.
             if cell.target == target and cell.replied:
-                self._end(cell, {"status": "ok"})
+                self._voice.end(cell, {"status": "ok"})
+                self.switchboard.release(cell.number)
         self.switchboard.lost(target, reason, for_good=for_good)
 
     # ------------------------------------------------------------------ reports
@@ -397,8 +351,9 @@ class Relay:
         if not cell.replied:
             cell.replied = True
             content = frames.content
-            self._execution_count = content.get("execution_count", self._execution_count)
-            metadata = {**frames.metadata, "relay": self._about(cell)}
+            count = content.get("execution_count", self._voice.execution_count)
+            self._voice.execution_count = count
+            metadata = {**frames.metadata, "relay": self._voice.about(cell)}
             self.front.send(frames.with_metadata(metadata))
         ok = message.head["status"] == "ok"
         self.emit(ev.CellFinished(target, cell.epoch, cell.number, ok))
@@ -412,7 +367,7 @@ class Relay:
         if cell is None:
             self.front.send(frames)
             if msg_type == "status" and frames.content.get("execution_state") == "idle":
-                self._still_busy()
+                self._voice.still_busy()
             return
         content = frames.content
         new = cell.shown.new(msg_type, content)
@@ -426,7 +381,7 @@ class Relay:
         cell.busy = cell.busy or state == "busy"
         self.front.send(frames if new is content else frames.with_content(new))
         if msg_type == "execute_input":
-            self._tell_rest(cell)
+            self._voice.tell_rest(cell)
             self._answer_directives(cell)
 
     def _answer_directives(self, cell: Cell) -> None:

@@ -19,9 +19,6 @@ QUESTIONS = frozenset(
     {"complete_request", "inspect_request", "is_complete_request", "history_request"}
 )
 
-#: The target of a request that was given up.
-NOBODY = ""
-
 
 @dataclass
 class Open:
@@ -33,6 +30,8 @@ class Open:
     """Its reply has come, or it has none."""
     idle: bool = False
     """The kernel is done with it."""
+    given_up: bool = False
+    """R has ended it: what its kernel may still say of it is stale."""
 
 
 class Switchboard:
@@ -120,7 +119,7 @@ class Switchboard:
     def look(self, target: str, frames: KernelFrames) -> bool:
         """Take note of what a kernel says; False if it is stale, and must not be passed on."""
         request = self._open.get(frames.parent_id)
-        if request and request.target != target:
+        if request and (request.given_up or request.target != target):
             return False
         if frames.channel == "iopub":
             if frames.type == "comm_open":
@@ -147,15 +146,14 @@ class Switchboard:
 
     def _out_of_reach(self) -> list[Open]:
         quiet = {name for name, t in self._router.targets.items() if t.phase is Phase.QUIET}
-        return [request for request in self._open.values() if request.target in quiet]
+        return [each for each in self._open.values() if each.target in quiet and not each.given_up]
 
     def _end_overdue(self, waiting: frozenset[str]) -> None:
         self._overdue = None
         for request in self._out_of_reach():
             if request.message.id in waiting:
                 self._end(request, self._router.targets[request.target].describe())
-                # What its kernel may still say of it is stale.
-                request.target = NOBODY
+                request.given_up = True
         self.watch()
 
     def _end(self, request: Open, why: str) -> None:
@@ -177,6 +175,8 @@ class Switchboard:
             self._waiting = [(owner, m) for owner, m in self._waiting if owner != target]
         for request in gone:
             self._open.pop(request.message.id, None)
+            if request.given_up:
+                continue
             is_question = request.message.type in QUESTIONS and not request.answered
             if is_question and not (for_good and target == LOCAL):
                 self._pass_on(LOCAL, request.message)

@@ -17,6 +17,7 @@ from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL
 from relay_kernel.hub.client import open_stream
 from relay_kernel.link.clock import now
+from relay_kernel.link.dialling import BACK_OFF
 from relay_kernel.link.errors import DialError
 from relay_kernel.link.memory import memory_pair
 from relay_kernel.link.pump import Pump
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds between one dial and the next, while a target is away; the last goes on for ever.
-BACK_OFF = (0.2, 0.5, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0)
 #: Seconds until a target that said no is asked again: a person may have mended it.
 REFUSED = 30.0
 #: Seconds from the dial to the agent's greeting.
@@ -168,22 +167,14 @@ class RemoteTarget(TargetLink):
             "keep": lost_after * KEEP,
         }
         self._heartbeat = heartbeat
-        self._replaces: list[str] = []
         self._opened = False
         self._reason = ""
         self._renew()
 
     def _renew(self) -> None:
-        """Begin a new session; the agent is told to end what it held for the old one."""
-        if self._opened:
-            self._replaces.append(self.pump.session.hello["session"])
+        """Begin a new session; the agent ends what it held for the old one when it meets it."""
         self._opened = False
-        hello = {
-            **self._hello,
-            "session": secrets.token_hex(8),
-            "replaces": self._replaces,
-            "resume": False,
-        }
+        hello = {**self._hello, "session": secrets.token_hex(8), "resume": False}
         self.pump = self._new_pump(hello, self._heartbeat)
 
     async def run(self) -> None:
@@ -235,7 +226,6 @@ class RemoteTarget(TargetLink):
     def _on_opened(self, hello: dict[str, Any]) -> None:
         self.greeting = hello
         resumed, self._opened = self._opened, True
-        self._replaces.clear()
         self.pump.session.hello["resume"] = True
         if resumed:
             self.callbacks.event(ev.TargetResumed(self.name))

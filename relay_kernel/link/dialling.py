@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 #: handshake, so a PC that hangs in the key exchange would hold a dial for ever.
 DIAL_TIMEOUT = 10.0
 
+#: Seconds between one dial and the next, while nobody answers; the last goes on for ever. A link
+#: that held for longer than that was sound: after it, it begins anew.
+BACK_OFF = (0.2, 0.5, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0)
+
 
 def dialled(target: TargetConfig) -> Address:
     """Where ``target`` is dialled.

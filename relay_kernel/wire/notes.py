@@ -38,10 +38,6 @@ def _is_rhythm(value: object) -> bool:
     return _is_span(value) and value != 0
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
 _Check = tuple["Callable[[object], bool]", str]
 _TEXT: _Check = (_is_text, "a text")
 _COUNT: _Check = (_is_count, "a count")
@@ -58,7 +54,6 @@ FIELDS: dict[str, _Check] = {
     "why": _TEXT,
     "reason": _TEXT,
     "resume": (_is_switch, "true or false"),
-    "replaces": (_is_texts, "a list of texts"),
     "heartbeat": (_is_rhythm, "a number of seconds above zero"),
     "keep": (_is_span, "a number of seconds"),
 }

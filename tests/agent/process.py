@@ -44,7 +44,7 @@ class AgentProcess:
         """A notebook of some version that is not linked yet."""
         hello: dict[str, Any] = {
             **{"version": version, "notebook": session, "session": session},
-            **{"heartbeat": 5.0, "keep": 60.0, "replaces": [], "resume": False},
+            **{"heartbeat": 5.0, "keep": 60.0, "resume": False},
         }
         self.owners.append(Owner(self._folder / f"{session}-{len(self.owners)}", hello))
         return self.owners[-1]

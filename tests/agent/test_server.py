@@ -32,7 +32,6 @@ HELLO = {
     "notebook": "book",
     "heartbeat": 5.0,
     "keep": 60.0,
-    "replaces": [],
     "resume": False,
 }
 
@@ -184,8 +183,7 @@ class TestGreetings:
             {"protocol": 99},
             {"heartbeat": "fast"},
             {"keep": None},
-            {"replaces": 5},
-            {"replaces": [[]]},
+            {"resume": 5},
         ],
     )
     async def test_a_greeting_that_is_not_in_order_ends_its_link(
@@ -265,28 +263,18 @@ class TestSessions:
         owner.order("apply", cell=2, chunks=[])
         assert (await owner.report("unapplied")).head["cell"] == 2
 
-    async def test_a_new_session_ends_the_kernels_of_those_it_replaces(self, agent: Agent) -> None:
-        """R gave them up; two kernels of one notebook must not write the same files."""
+    async def test_a_new_session_ends_the_kernel_of_the_one_before(self, agent: Agent) -> None:
+        """R gave it up or was killed; two kernels of a notebook must not write the same files."""
         old, bystander = agent.owner("old"), agent.owner("bystander", notebook="other")
         await asyncio.gather(agent.link(old), agent.link(bystander))
         processes = await asyncio.gather(kernel_of(old), kernel_of(bystander))
-        new = agent.owner("new", replaces=["older", "old"])
+        new = agent.owner("new")
         await agent.link(new)
         assert await gone(processes[0])
         assert processes[1].is_running()
         # Nor can the old session come back.
         again = agent.owner("old", resume=True)
         assert await agent.refusal(again) == "unknown session"
-
-    async def test_a_notebook_has_one_kernel_also_when_its_r_was_killed(self, agent: Agent) -> None:
-        """Another R of the same notebook knows nothing of the session that was."""
-        old = agent.owner("old")
-        await agent.link(old)
-        process = await kernel_of(old)
-        await old.unlink()
-        new = agent.owner("new")
-        await agent.link(new)
-        assert await gone(process)
 
     async def test_goodbye_ends_the_kernel_and_removes_its_store(self, agent: Agent) -> None:
         owner = agent.owner("s1")
@@ -325,6 +313,21 @@ class TestSessions:
             await asyncio.wait_for(agent.closed(), 1.3)
         assert process.is_running()
         assert owner.pump.linked
+
+    async def test_when_r_hears_a_goodbye_the_kernel_stands_still_already(
+        self, agent: Agent
+    ) -> None:
+        """R runs the cell elsewhere at once; two runs of it must not overlap."""
+        owner = agent.owner("s1")
+        await agent.link(owner)
+        process = await kernel_of(owner)
+        owner.execute("import time; time.sleep(60)", cell=1)
+        await owner.report("frames")
+        parting = asyncio.ensure_future(agent.server.part("the machine is shutting down"))
+        assert await owner.sees(Parted) == Parted({"reason": "the machine is shutting down"})
+        assert process.status() == psutil.STATUS_STOPPED
+        await parting
+        assert await gone(process)
 
     async def test_a_stopping_agent_says_goodbye_and_leaves_nothing_running(
         self, agent: Agent

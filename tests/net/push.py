@@ -76,7 +76,6 @@ class R:
             "notebook": "push",
             "heartbeat": 1.0,
             "keep": 60.0,
-            "replaces": [],
             "resume": False,
         }
         self.pump = Pump(Session(hello, 1.0), self._on_event)

@@ -84,14 +84,13 @@ class Agent(Process):
         guest.host.pump.run(end, over, hello=hello)
 
     def _find(self, hello: dict[str, Any]) -> Guest | None:
-        for old in hello["replaces"]:
-            if guest := self.guests.get(old):
-                self.dismiss(guest)
         name = hello["session"]
         if name in self.guests:
             return self.guests[name]
         if hello["resume"]:
             return None
+        for old in list(self.guests.values()):
+            self.dismiss(old)
         host = Host(self, self.machine.target, self.history, self.machine.chunks)
         session = self.history.parts.new_session(
             {**self.about, "session": name}, hello["heartbeat"]

@@ -110,7 +110,6 @@ class RemoteTarget(Target):
         policy = history.policy
         self._heartbeat = heartbeat(policy, 1.0)
         self._keep = policy.lost_after * KEEP
-        self._replaces: list[str] = []
         self._opened = False
         self._reason = ""
         self._greeting: dict[str, Any] = {}
@@ -119,15 +118,12 @@ class RemoteTarget(Target):
         self._renew()
 
     def _renew(self) -> None:
-        if self._opened:
-            self._replaces.append(self.pump.session.hello["session"])
         self._opened = False
         self.history.sessions += 1
         hello = {
             "session": f"{self.name}-{self.history.sessions}",
             "heartbeat": self._heartbeat,
             "keep": self._keep,
-            "replaces": self._replaces,
             "resume": False,
         }
         self.pump = self._new_pump(hello, self._heartbeat)
@@ -194,7 +190,6 @@ class RemoteTarget(Target):
     def _on_opened(self, hello: dict[str, Any]) -> None:
         self._greeting = hello
         resumed, self._opened = self._opened, True
-        self._replaces.clear()
         self.pump.session.hello["resume"] = True
         if resumed:
             self.history.tally["resumed"] += 1
