@@ -18,7 +18,7 @@ from relay_kernel.settings.config import ConfigError, check_name
 if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
 
-_ON_THE_PC = """On the PC, with Python {python} and relay-kernel {version} (pip install . in a checkout):
+_ON_THE_PC = """On the PC, with Python {python} and relay-kernel {version} (pip install .):
   relay join {user}@{host} --name {name}
 {host} stands for whatever the PC reaches this server by. It shows its key, and what to run here:
   relay add {name} --dials-in --key "ssh-ed25519 ..."
