@@ -239,6 +239,7 @@ class KernelHost:
         chunks = content["chunks"]
         self._keep(chunks)
         head = {**about, "chunks": chunks, "seconds": content["seconds"]}
+        head["left"] = content.get("left", {})
         self.pump.send(Message("captured", head, (frames.body[4],)))
 
     def _keep(self, keys: list[str]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from relay_kernel.core.model import OnLoss
 
 
@@ -20,6 +22,8 @@ class CellSubmitted:
     """An error in it aborts the cells queued behind it (``stop_on_error`` of a cell not silent)."""
     once: bool = False
     """Of ``%%relay once``: whatever happens, it is not started twice."""
+    silent: bool = False
+    """Front ends show nothing of it, so notices wait for another."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,15 @@ class SnapshotFailed:
 
 
 @dataclass(frozen=True)
+class ValuesLeftBehind:
+    """Variables have values that no other target can be given."""
+
+    target: str
+    reasons: Mapping[str, str]
+    """By name, what follows "because"."""
+
+
+@dataclass(frozen=True)
 class SnapshotApplied:
     """The kernel at a target now holds the state after a cell."""
 
@@ -167,6 +180,7 @@ Event = (
     | KernelDied
     | SnapshotArrived
     | SnapshotFailed
+    | ValuesLeftBehind
     | SnapshotApplied
     | ApplyFailed
     | TargetForced

@@ -23,6 +23,7 @@ class Cell:
     epoch: int = 0
     ok: bool | None = None
     once: bool = False
+    silent: bool = False
 
 
 @dataclass

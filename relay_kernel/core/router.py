@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 DEATHS = 3
 #: Seconds after an interrupt in which a link that closes ends the cell: it is not waited for.
 STOPPING = 3.0
+#: Values that one notice names.
+SHOWN = 5
 OUT_OF_REACH = "interrupted while out of reach"
 
 
@@ -71,6 +73,7 @@ class Router:
         """A loss of which the user is asked what to do; nothing runs meanwhile."""
         self.unkept_reason = ""
         self._told: set[str] = set()
+        self._told_of: set[tuple[str, str]] = set()
         self._stopping_until = 0.0
         self._wait_until: float | None = None
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
@@ -86,6 +89,7 @@ class Router:
             ev.KernelDied: self._kernel_died,
             ev.SnapshotArrived: self._snapshot_arrived,
             ev.SnapshotFailed: self._snapshot_failed,
+            ev.ValuesLeftBehind: self._values_left_behind,
             ev.SnapshotApplied: self._snapshot_applied,
             ev.ApplyFailed: self._apply_failed,
             ev.TargetForced: self._target_forced,
@@ -124,7 +128,10 @@ class Router:
     # ------------------------------------------------------------------ cells
 
     def _cell_submitted(self, event: ev.CellSubmitted, now: float) -> list[Effect]:
-        self.queue.append(Cell(event.cell, event.target, event.stops, now, once=event.once))
+        cell = Cell(
+            event.cell, event.target, event.stops, now, once=event.once, silent=event.silent
+        )
+        self.queue.append(cell)
         return losses.ask(self)
 
     def _cell_finished(self, event: ev.CellFinished, now: float) -> list[Effect]:
@@ -264,6 +271,19 @@ class Router:
             self._notice_once(f"the variables after cell {event.cell} are not safe: {event.reason}")
         return []
 
+    def _values_left_behind(self, event: ev.ValuesLeftBehind, now: float) -> list[Effect]:
+        new = [
+            f"`{name}`, because {reason}"
+            for name, reason in event.reasons.items()
+            if (name, reason) not in self._told_of
+        ]
+        self._told_of.update(event.reasons.items())
+        if new and len(self.targets) > 1:
+            more = f"; and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
+            text = f"stays at {event.target}: {'; '.join(new[:SHOWN])}{more} (see %relay vars)"
+            self.notices.append(text)
+        return []
+
     def _snapshot_applied(self, event: ev.SnapshotApplied, now: float) -> list[Effect]:
         target = self.targets[event.target]
         if target.filling is not None:
@@ -344,7 +364,7 @@ class Router:
         self.unkept_reason = ""
         self.running = replace(cell, epoch=self.epoch)
         effects.append(Dispatch(cell.number, target, self.epoch, cell.run, reason))
-        if cell.run is Run.FIRST:
+        if cell.run is Run.FIRST and not cell.silent:
             effects += [Tell(cell.number, text) for text in self.notices]
             self.notices.clear()
         return effects

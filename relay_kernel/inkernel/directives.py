@@ -1,4 +1,7 @@
-"""Makes ``%relay`` lines harmless in the kernel: the process outside has answered them already."""
+"""Makes ``%relay`` lines harmless in the kernel: the process outside has answered them already.
+
+But for ``%relay rebuild``, which is the kernel's own to do: see ``again``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 
 from IPython.core.inputtransformer2 import make_tokens_by_line
 
-_LINE = re.compile(r"([ \t]*)%relay(?![\w.])[^\n]*(\n?)")
+_LINE = re.compile(r"([ \t]*)%relay(?![\w.])(?!\s+rebuild\s)[^\n]*(\n?)")
 _CELL = re.compile(r"%%relay(?![\w.])")
 
 

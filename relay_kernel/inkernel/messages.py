@@ -122,7 +122,12 @@ class Handlers:
         manifest = capture(self.state, content.get("cell", 0))
         # A buffer passes through the agent and R unread; the keys are all they need of it.
         packed = json.dumps(manifest, separators=(",", ":")).encode()
-        return {"chunks": list(manifest["chunks"])}, [packed]
+        left = {
+            name: facts["reason"]
+            for name, facts in manifest["left_behind"].items()
+            if not name.startswith("Out[")
+        }
+        return {"chunks": list(manifest["chunks"]), "left": left}, [packed]
 
     def relay_capture_request(self, stream, ident, parent):
         """Answer with the manifest of the state as it is."""

@@ -66,9 +66,12 @@ def facts(stone):
 def sentence(stone):
     """Return the one clear line that a person sees on use."""
     name, kind, reason, place, _, _ = facts(stone)
+    advice = "Make it again here"
+    if name.isidentifier():
+        advice += f" (`%relay rebuild {name}` runs the cells again that made it)"
     return (
         f"`{name}` is not here: it is a {kind} that lives in {place} and could not come along, "
-        f"because {reason}. Make it again here, or run this cell there."
+        f"because {reason}. {advice}, or run this cell there."
     )
 
 

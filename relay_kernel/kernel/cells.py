@@ -31,6 +31,8 @@ class Cell:
     """Front ends saw its busy."""
     replied: bool = False
     idle: bool = False
+    last: KernelFrames | None = None
+    """Its idle, which came before its reply and is passed on after it."""
     ended: bool = False
     """R itself ended it: what a kernel still says of it is stale."""
     shown: Shown = field(default_factory=Shown)

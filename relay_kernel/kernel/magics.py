@@ -20,6 +20,7 @@ HELP = """\
 %%relay TARGET                 run this cell at TARGET
 %%relay once                   never run this cell twice, whatever is lost; also after TARGET
 %relay vars                    the variables: what is where, what stayed behind and why
+%relay rebuild NAME            run the cells again that made a variable which stayed behind
 %relay on_loss rerun|stop|ask  what becomes of cells whose target is lost
 %relay?                        this text"""
 
@@ -51,6 +52,8 @@ def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
             return Answer(HELP)
         case ("vars",):
             return Answer(_variables(notebook))
+        case ("rebuild", _, *_):
+            return Answer("")  # The kernel does it, as part of the cell.
         case ("auto",):
             return Answer("from the next cell on: wherever is best", ev.TargetForced(None))
         case ("on_loss", "rerun" | "stop" | "ask" as policy):

@@ -191,7 +191,8 @@ class Relay:
         directives = parse(str(content.get("code", "")))
         cell = self.cells.add(message, silent=silent, directives=directives)
         stops = bool(content.get("stop_on_error", True)) and not silent
-        self.emit(ev.CellSubmitted(cell.number, directives.target, stops, directives.once))
+        target, once = directives.target, directives.once
+        self.emit(ev.CellSubmitted(cell.number, target, stops, once, silent))
 
     def _on_input(self, message: KernelFrames) -> None:
         cell = self._question.cell
@@ -242,6 +243,7 @@ class Relay:
         cell.ended = False
         if effect.run is Run.AGAIN:
             cell.shown.again()
+            cell.last = None
         order = pack(cell.request, cell=cell.number, epoch=cell.epoch)
         self.links[cell.target].send(order)
         if cell.target != LOCAL and not self._warm:
@@ -332,6 +334,8 @@ class Relay:
     def _on_captured(self, target: str, message: Message) -> None:
         if message.head["epoch"] == self.router.epoch and target == self.router.primary:
             self.state.captured(target, message)
+            if left := message.head.get("left"):
+                self.emit(ev.ValuesLeftBehind(target, left))
 
     def _on_frames(self, target: str, message: Message) -> None:
         frames = unpack(message)
@@ -355,6 +359,9 @@ class Relay:
             self._voice.execution_count = count
             metadata = {**frames.metadata, "relay": self._voice.about(cell)}
             self.front.send(frames.with_metadata(metadata))
+        if cell.last and not cell.idle:
+            cell.idle = True
+            self.front.send(cell.last)
         ok = message.head["status"] == "ok"
         self.emit(ev.CellFinished(target, cell.epoch, cell.number, ok))
 
@@ -377,6 +384,10 @@ class Relay:
         if (state == "idle" and cell.idle) or (state == "busy" and cell.busy):
             # R has said so itself.
             return
+        if state == "idle" and not cell.replied:
+            # The target may be lost between the two, and then the cell goes on elsewhere.
+            cell.last = frames
+            return
         cell.idle = cell.idle or state == "idle"
         cell.busy = cell.busy or state == "busy"
         self.front.send(frames if new is content else frames.with_content(new))
@@ -389,5 +400,7 @@ class Relay:
             said = answer(words, self)
             if said.event:
                 self.emit(said.event)
+            if not said.text:
+                continue
             content = {"name": "stdout" if said.ok else "stderr", "text": said.text + "\n"}
             self.front.publish("stream", content, cell.request.header)

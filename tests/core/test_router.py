@@ -432,3 +432,32 @@ def test_a_local_kernel_that_cannot_start_ends_cells_with_the_reason() -> None:
     world.feed(ev.KernelFailed(LOCAL, "kernelspec python3: its interpreter /x is gone"))
     (failed,) = world.of(ef.Fail, world.submit(1))
     assert "/x is gone" in failed.text
+
+
+def test_a_value_that_stays_behind_is_told_once_in_the_next_cell_that_is_seen(world: World) -> None:
+    reasons = {"conn": "an open connection belongs to one machine"}
+    world.submit(2)
+    world.finish()
+    world.feed(ev.ValuesLeftBehind(PC, reasons))
+    assert world.of(ef.Tell, world.feed(ev.CellSubmitted(3, silent=True))) == []
+    world.finish()
+    (told,) = world.of(ef.Tell, world.submit(4))
+    assert told.text == (
+        "stays at pc: `conn`, because an open connection belongs to one machine (see %relay vars)"
+    )
+    world.finish()
+    world.feed(ev.ValuesLeftBehind(PC, reasons))
+    assert world.of(ef.Tell, world.submit(5)) == []
+
+
+def test_many_values_that_stay_behind_are_one_line(world: World) -> None:
+    world.feed(ev.ValuesLeftBehind(PC, {f"v{number}": "of that" for number in range(8)}))
+    (told,) = world.of(ef.Tell, world.submit(2))
+    assert told.text.endswith("`v4`, because of that; and 3 more (see %relay vars)")
+
+
+def test_where_there_is_one_target_nothing_stays_behind() -> None:
+    world = World()
+    world.router.targets.pop(PC)
+    world.feed(ev.ValuesLeftBehind(LOCAL, {"conn": "an open connection belongs to one machine"}))
+    assert world.router.notices == []

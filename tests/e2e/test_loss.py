@@ -259,3 +259,22 @@ async def ended(*processes: psutil.Process) -> None:
     async with asyncio.timeout(20):
         while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
             await asyncio.sleep(0.05)
+
+
+async def test_a_value_that_cannot_move_is_told_and_made_again_on_request(
+    notebook: Notebook, desktop: Pc
+) -> None:
+    await notebook.run("import sqlite3")
+    await notebook.run("conn = sqlite3.connect(':memory:')")
+    told = ""
+    async with asyncio.timeout(20):
+        while not told:
+            told = (await notebook.run("1")).notices
+    assert "stays at pc: `conn`, because an open connection belongs" in told
+    assert (await notebook.run("2")).notices == ""
+    await notebook.run("%relay local")
+    refused = await notebook.run_on("local", "conn.execute('select 1')")
+    assert "%relay rebuild conn" in refused.error
+    made = await notebook.run("%relay rebuild conn")
+    assert made.notices.endswith(" runs again to make conn\n")
+    assert (await notebook.run("conn.execute('select 7').fetchone()")).value == "(7,)"
