@@ -19,11 +19,13 @@ def install(shell, config):
             ``cloudpickle.py``; ``kernel_id``: random hex; ``place``: where this kernel is, in
             words for the user (optional).
     """
-    from . import again
+    from . import again, recipe
     from .directives import blank_directives
     from .messages import Handlers
     from .state import Kernel
 
     again.register(shell)
-    Handlers(Kernel(shell, config)).register()
+    kernel = Kernel(shell, config)
+    Handlers(kernel).register()
+    recipe.offer(recipe.registrar(kernel))
     shell.input_transformers_cleanup.append(blank_directives)

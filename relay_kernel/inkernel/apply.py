@@ -24,41 +24,77 @@ class Refused(Exception):
     """The snapshot is not one that this kernel can take; the text says why."""
 
 
-def apply(state, manifest):
+class Damaged(Exception):
+    """Chunks are missing or damaged; once they are mended the same snapshot can be applied.
+
+    Args:
+        keys: their names.
+    """
+
+    def __init__(self, keys):
+        super().__init__(f"{len(keys)} chunks are missing or damaged")
+        self.keys = keys
+
+
+def apply(state, manifest, final=True):
     """Make the state of the kernel that of ``manifest``.
 
     Components that this kernel holds unchanged keep their live objects.
+
+    Args:
+        state: the kernel.
+        manifest: what a capture made.
+        final: whether to do without what is in chunks that are missing or damaged.
 
     Returns:
         Name -> reason, for what could not be taken over; a tombstone stands for each.
 
     Raises:
         Refused: another format or another Python.
+        Damaged: not if ``final``.
         KeyboardInterrupt: the user interrupted; nothing is changed.
     """
     _check(manifest)
     problems = {}
-    with capture.look(state) as scan:
-        held = {record.wire["id"]: record for record in scan.unchanged() if not record.failed}
+    state.store.failed = False
+    with state.turns.alone(capture.PATIENCE), capture.look(state) as scan:
+        whole = (each for each in scan.unchanged() if not (each.failed or each.parked))
+        held = {record.wire["id"]: record for record in whole}
         loader = Loader(state, manifest, held)
-        history = _stage(state, manifest["context"], loader, problems)
+        history = _stage(state, manifest, loader, problems, final)
         with _uninterrupted():
-            _commit(state, manifest, loader, scan, history)
+            registered = _commit(state, manifest, loader, scan, history)
             state.context.put_late(manifest["context"], problems)
+            # Extensions and imports, which may register the same names, have come before.
+            state.registered.put(registered, problems)
     with contextlib.closing(Scan(state, Pickler(state))) as scan, _uninterrupted():
         state.settle(_records(scan, loader, held), scan)
     state.fresh.clear()
     problems.update(loader.problems)
+    # What is read only now is context and sources; putting it twice does no harm.
+    _require_whole(state, manifest, final)
     return problems
 
 
-def _stage(state, context, loader, problems):
+def _require_whole(state, manifest, final):
+    if state.store.failed and not final:
+        bad = state.store.bad(manifest["chunks"])
+        if bad:
+            raise Damaged(bad)
+
+
+def _stage(state, manifest, loader, problems, final):
     """Unpack everything aside; return what ``History.stage`` read, or None."""
     undo = []
+    context = manifest["context"]
     try:
         state.context.put_early(context, undo, problems)
+        if state.context.reran:
+            loader.kept.clear()
         loader.load_all()
-        return _stage_history(state, context, problems)
+        history = _stage_history(state, context, problems)
+        _require_whole(state, manifest, final)
+        return history
     except BaseException:
         with _uninterrupted():
             loader.take_back()
@@ -103,6 +139,7 @@ def _uninterrupted():
 
 
 def _commit(state, manifest, loader, scan, history):
+    """Put everything in place but context; return what remains to be registered."""
     values = {}
     for number, wire in enumerate(loader.components):
         roots = [(kind, key) for kind, key in wire["roots"]]
@@ -120,6 +157,7 @@ def _commit(state, manifest, loader, scan, history):
         state.history.commit(history)
     state.shell.execution_count = manifest["execution_count"]
     _put_sources(state, manifest["sources"])
+    return {key: value for (kind, key), value in values.items() if kind == "s"}
 
 
 def _put_sources(state, sources):
@@ -147,11 +185,15 @@ def _records(scan, loader, held):
         if number in loader.kept:
             records.append(held[wire["id"]])
         else:
-            records.append(_record(scan, wire, number in loader.failed))
+            record = record_of(scan, wire)
+            record.failed = number in loader.failed
+            record.parked = number in loader.parked
+            records.append(record)
     return records
 
 
-def _record(scan, wire, failed):
+def record_of(scan, wire):
+    """Return a record of a component as it is here now, with the digests of this kernel."""
     state = scan.state
     roots = [(kind, key) for kind, key in wire["roots"]]
     for tid, packed in wire.get("skeletons", {}).items():
@@ -165,7 +207,6 @@ def _record(scan, wire, failed):
     for packed in wire.get("skeletons", {}).values():
         classes.update(packed["classes"])
     record = Record(wire, dump.marks, classes, wire.get("files", ()))
-    record.failed = failed
     if len(roots) == 1:
         value = scan.value(roots[0])
         record.watch(value)

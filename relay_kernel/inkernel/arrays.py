@@ -12,12 +12,15 @@ from .blobs import INLINE
 class Sharing:
     """How the arrays of one dump lie in each other's memory.
 
-    ``views`` maps the id of an array to (owner, offset in bytes): such an array is packed as
-    a view of the owner. Owners, and arrays found alone, are packed with their memory.
+    ``views`` maps the id of an array to (owner, offset in bytes, whether it may be written to):
+    such an array is packed as a view of the owner. Owners, and arrays found alone, are packed
+    with their memory.
     """
 
     def __init__(self, views=None):
         self.views = views or {}
+        #: ids of owners that are written to through a view, though they themselves may not be
+        self.writeable = {id(owner) for owner, _, writes in self.views.values() if writes}
         #: (first byte, byte after the last, array), of arrays that may share
         self.spans = []
         #: the same of memory that is not NumPy's
@@ -70,7 +73,7 @@ def _overlaps(spans):
 
 
 def _plan(group):
-    """Return id -> (owner, offset) for arrays that overlap."""
+    """Return id -> (owner, offset, whether it may be written to) for arrays that overlap."""
     low = min(span[0] for span in group)
     high = max(span[1] for span in group)
     cover = _cover(group, low, high)
@@ -79,7 +82,7 @@ def _plan(group):
     if cover is None:
         return {}
     return {
-        id(array): (cover, array.__array_interface__["data"][0] - low)
+        id(array): (cover, array.__array_interface__["data"][0] - low, array.flags.writeable)
         for _, _, array in group
         if array is not cover
     }
@@ -103,6 +106,7 @@ def _hidden_memory(array, low, high):
         owner = owner.base
     if not owner.flags.forc or owner.dtype.hasobject:
         return None
+    owner = owner.view(numpy.ndarray)
     start, end = bounds(owner)
     if not (start <= low and high <= end):
         return None
@@ -132,21 +136,51 @@ def reduce_array(pickler, array):
     if dtype.hasobject or not dtype.itemsize:
         return NotImplemented
     if not array.size:
-        return _whole(array, b"")
+        return _whole(array, b"", array.flags.writeable)
     place = pickler.sharing.views.get(id(array))
     if place is None and array.base is not None:
         owner = _byte_owner(array)
         if owner:
-            place = owner, array.__array_interface__["data"][0] - address(owner)
+            place = owner, array.__array_interface__["data"][0] - address(owner), True
     if place is not None:
-        owner, offset = place
+        owner, offset, _ = place
         shape, strides, writeable = array.shape, array.strides, array.flags.writeable
         return rebuild.array_view, (owner, dtype, shape, strides, offset, writeable)
     if id(array) not in pickler.sharing.private:
         pickler.sharing.spans.append((*bounds(array), array))
+    writeable = array.flags.writeable or id(array) in pickler.sharing.writeable
     if array.nbytes <= INLINE:
-        return _whole(array, array.tobytes("A"))
-    return _whole(array, pickler.out_of_band(_memory(array)))
+        return _whole(array, array.tobytes("A"), writeable)
+    return _whole(array, pickler.out_of_band(_memory(array)), writeable)
+
+
+def keeps_plain(kind):
+    """Return whether ``kind``, a subclass of ndarray, packs nothing but memory and attributes."""
+    numpy = sys.modules["numpy"]
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", numpy.ndarray)
+    own = [getattr(kind, name) for name in ("__reduce__", "__reduce_ex__", "__setstate__")]
+    return any(
+        issubclass(kind, base)
+        and own == [getattr(base, name) for name in ("__reduce__", "__reduce_ex__", "__setstate__")]
+        for base in (numpy.ndarray, masked)
+    )
+
+
+def reduce_subclass(pickler, array):
+    """Reduce an array of another class to a plain one over the same memory, and attributes.
+
+    The plain one is the same one in both passes of a dump.
+    """
+    if array.dtype.hasobject or not array.dtype.itemsize:
+        return NotImplemented
+    known = pickler.plains.get(id(array))
+    if known is None:
+        plain = array.view(sys.modules["numpy"].ndarray)
+        known = pickler.plains[id(array)] = array, plain
+    args = type(array), known[1]
+    # What a memmap has mapped is a file of this machine; its content travels.
+    own = {name: value for name, value in vars(array).items() if name != "_mmap"}
+    return rebuild.array_of, args, own, None, None, rebuild.set_attributes
 
 
 def _memory(array):
@@ -155,10 +189,10 @@ def _memory(array):
     return memoryview(_line(array).view(sys.modules["numpy"].uint8))
 
 
-def _whole(array, payload):
+def _whole(array, payload, writeable):
     flags = array.flags
     order = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
-    return rebuild.array, (payload, array.dtype, array.shape, order, flags.writeable)
+    return rebuild.array, (payload, array.dtype, array.shape, order, writeable)
 
 
 def reduce_memoryview(pickler, view):

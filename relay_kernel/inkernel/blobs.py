@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ try:
 except ImportError:  # the user's environment decides; a slower digest is as right
     xxh3_128_digest = None
 
+#: What tells whether memory changed: with blake2b, a gigabyte takes some 20 times as long.
+DIGEST = "xxh3" if xxh3_128_digest is not None else "blake2b"
 #: Bytes. Large enough that a GiB needs 1,024 names, small enough that one changed number is cheap.
 CHUNK = 1 << 20
 #: Bytes. Shorter blobs travel inside the manifest: a file each would cost more than they hold.
@@ -52,18 +55,44 @@ def flat(buffer):
 
 def marks(data):
     """Return the size of flat bytes and a digest of each chunk (or the content itself if short)."""
-    size = len(data)
+    return marks_of_all([data])[0]
+
+
+def marks_of_all(memories):
+    """Return the marks of several flat memories: one run of threads for all of them."""
+    digests = iter(_marks_of([part for memory in memories for part in _parts(memory)]))
+    return [_of_one(memory, digests) for memory in memories]
+
+
+def _of_one(memory, digests):
+    size = len(memory)
     if size <= INLINE:
-        return (size, bytes(data))
+        return (size, bytes(memory))
+    return (size, *itertools.islice(digests, -(-size // CHUNK)))
+
+
+def _parts(memory):
+    size = len(memory)
+    if size <= INLINE:
+        return ()
     if size <= CHUNK:
-        return (size, mark(data))
-    view = memoryview(data)
-    parts = [view[at : at + CHUNK] for at in range(0, size, CHUNK)]
-    if len(parts) < _MANY:
-        return (size, *map(mark, parts))
-    # Hashing lets other threads run meanwhile.
-    with ThreadPoolExecutor(_threads()) as pool:
-        return (size, *pool.map(mark, parts))
+        return (memory,)
+    view = memoryview(memory)
+    return [view[at : at + CHUNK] for at in range(0, size, CHUNK)]
+
+
+def _marks_of(parts):
+    count = _threads()
+    if len(parts) < _MANY or count == 1:
+        return map(mark, parts)
+    # Hashing lets other threads run meanwhile. Each has one long run of parts: handing them out
+    # one by one costs as much as the hashing.
+    run = -(-len(parts) // count)
+    runs = [parts[at : at + run] for at in range(0, len(parts), run)]
+    with ThreadPoolExecutor(count) as pool:
+        found = [pool.submit(lambda own: list(map(mark, own)), own) for own in runs[1:]]
+        first = list(map(mark, runs[0]))
+        return itertools.chain(first, *[each.result() for each in found])
 
 
 def marks_from(blob):
@@ -86,11 +115,29 @@ def sizes(blob):
         left -= CHUNK
 
 
+def within(value):
+    """Yield every blob inside of a JSON value."""
+    if isinstance(value, dict):
+        if "chunks" in value and "size" in value:
+            yield value
+            return
+        value = value.values()
+    elif not isinstance(value, list):
+        return
+    for part in value:
+        if isinstance(part, (dict, list)):
+            yield from within(part)
+
+
 class ChunkStore:
     """A folder of chunks, ``<root>/chunks/<first two letters>/<key>``."""
 
     def __init__(self, root):
         self.root = os.path.join(root, "chunks")
+        #: Whether a chunk was found missing or damaged since somebody last set this.
+        self.failed = False
+        #: Whether a file of the right size may still hold something else.
+        self.wary = False
         self._serial = itertools.count()
         os.makedirs(self.root, mode=0o700, exist_ok=True)
 
@@ -102,7 +149,8 @@ class ChunkStore:
         """Write a chunk unless it is there, and return its key."""
         key = key or chunk_key(view)
         path = self.path(key)
-        if not os.path.exists(path):
+        # A power cut tears what was never flushed, most often to no bytes at all.
+        if _size(path) != len(view) or (self.wary and not _holds(path, view)):
             self._write(path, view)
         return key
 
@@ -151,6 +199,13 @@ class ChunkStore:
         self.read_into(blob, memoryview(data))
         return data
 
+    def open(self, blob, head):
+        """Return a file to read ``head`` and then ``blob`` from, chunk by chunk.
+
+        Reading it raises ChunkError where a chunk is missing or damaged.
+        """
+        return io.BufferedReader(_Chunks(self, blob, head), CHUNK)
+
     def read_into(self, blob, target):
         """Fill ``target``, flat writable memory of the blob's size, and check every chunk.
 
@@ -167,15 +222,70 @@ class ChunkStore:
             self._fill(key, target[at : at + size])
             at += size
 
+    def has(self, keys):
+        """Return whether all of ``keys`` are there; what they hold is not looked at."""
+        return all(os.path.exists(self.path(key)) for key in keys)
+
+    def bad(self, chunks):
+        """Return which of ``chunks`` (key -> bytes) are missing or damaged. Reads them all."""
+        found = []
+        for key, size in chunks.items():
+            try:
+                self._fill(key, memoryview(bytearray(size)))
+            except ChunkError:
+                found.append(key)
+        return found
+
     def _fill(self, key, part):
         try:
             with open(self.path(key), "rb", buffering=0) as file:
                 count = _read_fully(file, part)
                 whole = count == len(part) and not file.read(1)
         except OSError as error:
-            raise ChunkError(f"chunk {key} cannot be read: {error.strerror}") from error
+            self.failed = True
+            raise ChunkError(f"chunk {key[:12]} cannot be read: {error.strerror}") from error
         if not whole or chunk_key(part) != key:
-            raise ChunkError(f"chunk {key} is damaged")
+            self.failed = True
+            raise ChunkError(f"chunk {key[:12]} is damaged")
+
+
+class _Chunks(io.RawIOBase):
+    """A blob as a file that holds one chunk at a time in memory."""
+
+    def __init__(self, store, blob, head):
+        super().__init__()
+        self._store = store
+        self._coming = sizes(blob)
+        self._rest = memoryview(head)
+
+    def readable(self):
+        """See ``io.RawIOBase``."""
+        return True
+
+    def readinto(self, target):
+        """See ``io.RawIOBase``."""
+        if not self._rest:
+            key, size = next(self._coming, (None, 0))
+            if key is None:
+                return 0
+            self._rest = memoryview(bytearray(size))
+            self._store._fill(key, self._rest)
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _holds(path, view):
+    with open(path, "rb") as file:
+        return file.read() == view
+
+
+def _size(path):
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
 
 
 def _read_fully(file, part):

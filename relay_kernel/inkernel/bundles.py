@@ -16,13 +16,17 @@ class Bundle:
     The same bytes now mean the same values, and the same objects shared among them.
     """
 
-    __slots__ = ("data", "memo", "records")
+    __slots__ = ("data", "ids", "memo", "records", "roots", "spans")
 
     def __init__(self, records, data):
         self.records = records
+        self.ids = frozenset(map(id, records))
+        self.roots = _roots(records)
         self.data = data
         #: of the dump that showed it unchanged, while a scan is at work
         self.memo = None
+        #: likewise, where its arrays lie
+        self.spans = ()
 
 
 def fits(record):
@@ -45,14 +49,14 @@ def rebundle(bundles, records, pack):
         records: of the state as it is now.
         pack: packs roots jointly.
     """
-    now = {id(record) for record in records}
+    now = {id(record): record for record in records}
     whole = [
         bundle
         for bundle in bundles
-        if len(bundle.records) > _SIZE // 4 and all(id(each) in now for each in bundle.records)
+        if len(bundle.records) > _SIZE // 4 and bundle.ids <= now.keys()
     ]
-    held = {id(record) for bundle in whole for record in bundle.records}
-    loose = [record for record in records if id(record) not in held and fits(record)]
+    held = set().union(*[bundle.ids for bundle in whole])
+    loose = [record for ident, record in now.items() if ident not in held and fits(record)]
     for at in range(0, len(loose), _SIZE):
         part = loose[at : at + _SIZE]
         data = _data(part, pack)
@@ -63,15 +67,15 @@ def rebundle(bundles, records, pack):
 
 def is_unchanged(bundle, values, pack):
     """Return whether every component of a bundle is as its record says."""
-    if any(root not in values for record in bundle.records for root in record.roots):
+    if not all(map(values.__contains__, bundle.roots)):
         return False
     try:
-        dump = pack(_roots(bundle.records))
+        dump = pack(bundle.roots)
     except Exception:
         return False
     if dump.buffers or dump.data != bundle.data:
         return False
-    bundle.memo = dump.memo
+    bundle.memo, bundle.spans = dump.memo, dump.spans
     return True
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import linecache
 import os
 import sys
 
 from . import blobs, reasons
+from .live import look_again
 from .pickling import Pickler
 from .records import Record, pack_wire, seal
 from .scan import Scan
 from .tombstone import LeftBehind, facts
 
 FORMAT = 1
+#: Seconds for which a capture waits for a cell on a subshell that is about to end.
+PATIENCE = 0.2
 
 
 @contextlib.contextmanager
@@ -24,7 +28,8 @@ def look(state):
         The scan, done.
     """
     with contextlib.closing(Scan(state, Pickler(state))) as scan:
-        scan.run()
+        with state.budget.watch():
+            scan.run()
         yield scan
 
 
@@ -42,7 +47,11 @@ def capture(state, cell):
         OSError: the store cannot be written to.
         KeyboardInterrupt: the user interrupted code that runs while a value is packed.
     """
-    with look(state) as scan:
+    with state.turns.alone(PATIENCE) as alone, look(state) as scan:
+        if not alone or state.threads.count():
+            with state.budget.watch():
+                look_again(scan)
+        state.live = sorted({state.called(root) for root in scan.live})
         records = [piece.record or _keep(state, scan, piece) for piece in scan.pieces]
         state.settle(scan.same + records, scan)
     return manifest(state, cell)
@@ -55,19 +64,35 @@ def manifest(state, cell):
     if state.parts is None:
         state.parts = _parts(state)
     chunks = dict(state.parts["chunks"])
-    for blob in _blobs(context):
+    for blob in blobs.within(context):
         chunks.update(blobs.sizes(blob))
+    unsaid = {
+        name: {"type": "setting", "reason": reason}
+        for name, reason in {**state.context.failed, **state.registered.failed}.items()
+    }
     return {
         "format": FORMAT,
+        "digest": blobs.DIGEST,
         "cell": cell,
         "python": python(),
         "kernel_id": state.kernel_id,
         "place": state.place,
         **state.parts,
+        "left_behind": {**state.parts["left_behind"], **unsaid},
         "chunks": chunks,
         "context": context,
         "execution_count": state.shell.execution_count,
+        "live": state.live,
+        "threads": state.threads.count(),
     }
+
+
+def packed(state, manifest):
+    """Return the bytes of ``manifest``, the newest one of this kernel, as JSON."""
+    rest = {key: value for key, value in manifest.items() if key != "components"}
+    components = ",".join([record.json() for record in state.records])
+    said = json.dumps(rest, separators=(",", ":"))
+    return f'{said[:-1]},"components":[{components}]}}'.encode()
 
 
 def _parts(state):
@@ -91,20 +116,6 @@ def _parts(state):
 def python():
     """Return the Python minor version: code cannot move between two of them."""
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-def _blobs(value):
-    """Yield every blob inside of a JSON value."""
-    if isinstance(value, dict):
-        if "chunks" in value and "size" in value:
-            yield value
-            return
-        value = value.values()
-    elif not isinstance(value, list):
-        return
-    for part in value:
-        if isinstance(part, (dict, list)):
-            yield from _blobs(part)
 
 
 def _keep(state, scan, piece):
@@ -152,8 +163,11 @@ def facts_of(stone):
 def _skeleton(state, tid):
     known = state.skeletons[tid]
     if "wire" not in known:
-        known["wire"] = pack_wire(known.pop("dump"), state.store, {})
-        known["wire"]["classes"] = sorted(known["classes"])
+        # If the disk is full, the next capture needs the dump again.
+        wire = pack_wire(known["dump"], state.store, {})
+        wire["classes"] = sorted(known["classes"])
+        known["wire"] = wire
+        del known["dump"]
     return known["wire"]
 
 

@@ -59,6 +59,10 @@ class History:
     def _forget_others(self, segments):
         self._segments = {(at, size): self._segments[at, size] for at, size, _ in segments}
 
+    def distrust(self):
+        """Believe no more that any segment is in the store."""
+        self._segments = {}
+
     def stage(self, wire):
         """Read what this kernel does not have yet.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import operator
 import sys
 import types
@@ -18,8 +19,10 @@ _VALUES = (
     *(types.CodeType, types.BuiltinFunctionType, types.ModuleType, types.MethodType),
     *(types.MethodDescriptorType, types.WrapperDescriptorType, types.GetSetDescriptorType),
     *(types.MemberDescriptorType, property, staticmethod, classmethod, types.GenericAlias),
-    ClassRoot,
+    *(ClassRoot, logging.Logger),
 )
+#: Those of which a class of the notebook may have instances with attributes, which change.
+_PLAIN = (str, bytes, tuple, frozenset, int, float, complex)
 #: Modules whose types are values (dates, paths, patterns, type hints).
 _VALUE_MODULES = frozenset(
     [
@@ -32,7 +35,6 @@ _VALUE_MODULES = frozenset(
         "re",
         "ipaddress",
         "zoneinfo",
-        "logging",
         "dataclasses",
         "numpy.dtypes",
         "_relay_inkernel.rebuild",
@@ -46,7 +48,7 @@ _DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 def is_shared(thing):
     """Return whether two holders of ``thing`` would notice if each had a copy."""
     if isinstance(thing, _VALUES):
-        return False
+        return isinstance(thing, _PLAIN) and _has_attributes(thing)
     kind = type(thing)
     module = kind.__module__
     if module == "typing":
@@ -57,6 +59,13 @@ def is_shared(thing):
         return not _is_named(thing)
     numpy = sys.modules.get("numpy")
     return not (hasattr(numpy, "generic") and isinstance(thing, (numpy.generic, numpy.dtype)))
+
+
+def _has_attributes(thing):
+    kind = type(thing)
+    return (
+        kind.__dictoffset__ != 0 and kind.__module__ == "__main__" and not isinstance(thing, Enum)
+    )
 
 
 def _is_named(function):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import io
 import pickle
+from functools import partial
 
-from . import blobs, classes, rebuild
+from . import blobs, classes, memory, rebuild, tensors
 from .arrays import address
 from .names import name_of
 from .pickling import Unpickler
 from .reasons import one_line, why_not_loaded
-from .tombstone import LeftBehind
+from .tombstone import LeftBehind, Parked, explain
 
 
 class Loader:
@@ -19,10 +21,11 @@ class Loader:
     Args:
         state: the kernel.
         manifest: what to unpack.
-        held: wire id -> record, of what this kernel has already.
+        held: wire ids of what this kernel has already.
+        roomy: whether to load what leaves no memory to spare.
     """
 
-    def __init__(self, state, manifest, held):
+    def __init__(self, state, manifest, held, roomy=False):
         self.state = state
         self.user_ns = state.user_ns
         self.shell = state.shell
@@ -35,6 +38,9 @@ class Loader:
         self.values = {}
         #: numbers of the components of which tombstones are the values
         self.failed = {}
+        #: numbers of the components that stay on the disk, for want of memory
+        self.parked = set()
+        self._roomy = roomy
         #: name of a module -> its data
         self.modules = {}
         #: name -> reason
@@ -52,8 +58,12 @@ class Loader:
         self._buffers = []
 
     def load_all(self):
-        """Unpack everything that is not held. One that fails costs only itself."""
-        for number in range(len(self.components)):
+        """Unpack everything that is not held, small things first.
+
+        One that fails costs only itself; one that does not fit stays on the disk.
+        """
+        needs = [memory.need(wire) for wire in self.components]
+        for number in sorted(range(len(needs)), key=needs.__getitem__):
             self._load(number)
 
     def take_back(self):
@@ -69,6 +79,9 @@ class Loader:
         if number in self.kept or number in self.values or number in self._at:
             return
         wire = self.components[number]
+        if not self._fits(wire):
+            self._park(number)
+            return
         self._at.append(number)
         try:
             self.values[number] = self._unpack(wire)
@@ -78,20 +91,53 @@ class Loader:
             self._take_back(number)
             # Its memory may be free again, and become that of something else.
             self.state.fresh.clear()
-            self._fail(number, why_not_loaded(error))
+            if isinstance(error, MemoryError) and memory.need(wire):
+                self._park(number)
+            else:
+                self._fail(number, why_not_loaded(error))
         finally:
             self._at.pop()
 
+    def _fits(self, wire):
+        need = memory.need(wire)
+        if self._roomy or need < memory.LARGE:
+            return True
+        free = memory.available()
+        return free is None or need <= free
+
+    def _park(self, number):
+        """Let placeholders stand for a component that stays on the disk."""
+        self.parked.add(number)
+        wire = self.components[number]
+        need, free = memory.need(wire), memory.available() or 0
+        why = (
+            f"it needs {need >> 20} MiB and {free >> 20} MiB are free here; "
+            "it loads when a cell names it"
+        )
+        here = self.state.place, self.state.kernel_id, ""
+        self.values[number] = []
+        for kind, key in wire["roots"]:
+            name = self.state.called((kind, key))
+            stone = Parked(name, "value", "it is kept on the disk there", *here)
+            explain(stone, why)
+            self.values[number].append(stone)
+
     def _unpack(self, wire):
         """Return the value of ``data`` and ``buffers`` as a dump made them."""
-        data = self.state.store.read(wire["data"])
         self._buffers.append(wire.get("buffers", ()))
         try:
             with rebuild.unpacking(self):
                 buffers = self._stream(wire)
-                return Unpickler(bytes(data), buffers, self.state).unpack()
+                return Unpickler(partial(self._open, wire["data"]), buffers, self.state).unpack()
         finally:
             self._buffers.pop()
+
+    def _open(self, blob, head):
+        """Return a file of ``head`` and a blob; a large one is never in memory as a whole."""
+        store = self.state.store
+        if blob.get("size", 0) > memory.LARGE:
+            return store.open(blob, head)
+        return io.BytesIO(head + store.read(blob))
 
     def _stream(self, wire):
         for at in wire.get("stream", ()):
@@ -166,6 +212,10 @@ class Loader:
         except Exception as error:
             self.problems[name_of(("m", name))] = why_not_loaded(error)
         return name
+
+    def belongs(self, storage, device):
+        """Note where a torch storage belongs that could not go there on this machine."""
+        tensors.belongs(self.state, storage, device)
 
     def real_value(self, found):
         """Return the value that this kernel kept, or a tombstone with these facts."""

@@ -16,9 +16,11 @@ import sys
 import threading
 import time
 
-from .apply import Refused, apply
-from .capture import capture
+from . import parked
+from .apply import Damaged, Refused, apply
+from .capture import capture, packed
 from .reasons import one_line
+from .touch import before_cell
 
 HANDLED = ("relay_capture_request", "relay_apply_request")
 
@@ -88,17 +90,29 @@ class Handlers:
 
         async def execute_request(stream, ident, parent):
             self._let_no_output_drop()
+            on_main = threading.get_ident() == main
+            if on_main and not parent["content"].get("silent"):
+                self._prepare(parent["content"].get("code", ""))
             try:
-                result = execute(stream, ident, parent)
-                if inspect.isawaitable(result):
-                    await result
+                with contextlib.nullcontext() if on_main else self.state.turns.cell():
+                    result = execute(stream, ident, parent)
+                    if inspect.isawaitable(result):
+                        await result
             finally:
-                if threading.get_ident() == main:
+                if on_main:
                     # The loop runs this when the present message is done with, before the next.
                     loop = asyncio.get_running_loop()
                     loop.call_soon(self._capture_now, stream, ident, parent)
 
         return execute_request
+
+    def _prepare(self, code):
+        """Make ready what a cell may use; it runs in any case."""
+        try:
+            with silent():
+                before_cell(self.state, code)
+        except BaseException as error:
+            self.kernel.log.warning("relay: what a cell needs was not made ready: %r", error)
 
     def _let_no_output_drop(self):
         """Lift the limit of 1000 messages beyond which a busy agent would miss output.
@@ -121,24 +135,37 @@ class Handlers:
     def _take(self, content):
         manifest = capture(self.state, content.get("cell", 0))
         # A buffer passes through the agent and R unread; the keys are all they need of it.
-        packed = json.dumps(manifest, separators=(",", ":")).encode()
+        data = packed(self.state, manifest)
         left = {
             name: facts["reason"]
             for name, facts in manifest["left_behind"].items()
             if not name.startswith("Out[")
         }
-        return {"chunks": list(manifest["chunks"]), "left": left}, [packed]
+        about = {"left": left, "parked": parked.said(self.state)}
+        return {"chunks": list(manifest["chunks"]), **about}, [data]
 
     def relay_capture_request(self, stream, ident, parent):
-        """Answer with the manifest of the state as it is."""
-        self._answer("relay_capture_reply", self._take, stream, ident, parent)
+        """Answer with the manifest of the state as it is, and with no chunk of it missing."""
+
+        def take(content):
+            store = self.state.store
+            store.wary = bool(content.get("distrust"))
+            try:
+                if store.wary:
+                    self.state.distrust()
+                return self._take(content)
+            finally:
+                store.wary = False
+
+        self._answer("relay_capture_reply", take, stream, ident, parent)
 
     def relay_apply_request(self, stream, ident, parent):
         """Make the state that of a manifest, and answer with what could not be taken over."""
 
         def put(content):
             manifest = json.loads(bytes(parent["buffers"][0]))
-            return {"problems": apply(self.state, manifest)}, []
+            problems = apply(self.state, manifest, content.get("final", True))
+            return {"problems": problems, "parked": parked.said(self.state)}, []
 
         self._answer("relay_apply_reply", put, stream, ident, parent)
 
@@ -154,10 +181,19 @@ class Handlers:
             answer = _error("it was interrupted")
         except Refused as error:
             answer = _error(str(error))
+        except Damaged as error:
+            answer = {"status": "damaged", "cell": content.get("cell", 0), "keys": error.keys}
+        except OSError as error:
+            answer = _error(_of_the_disk(error, self.state.store.root))
         except BaseException as error:
             answer = _error(f"{type(error).__name__}: {one_line(str(error))}")
         answer["seconds"] = time.perf_counter() - started
         self.kernel.session.send(stream, kind, answer, parent, ident=ident, buffers=buffers)
+
+
+def _of_the_disk(error, folder):
+    why = one_line(error.strerror or str(error))
+    return f"the disk refused: {why}; the store is {folder}, and the next cell tries again"
 
 
 def _error(reason):

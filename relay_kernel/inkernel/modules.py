@@ -48,6 +48,8 @@ class Modules:
     def __init__(self):
         self._before = frozenset(sys.modules)
         self._known = {}
+        #: ``sys.modules`` as it was last time, and the roots that were found in it
+        self._seen, self._roots = {}, {}
         self._first = {}
         #: module -> attributes that a snapshot once brought, which count from then on
         self._moved = {}
@@ -55,17 +57,29 @@ class Modules:
 
     def roots(self):
         """Return root -> module."""
+        if sys.modules != self._seen:
+            self._seen = sys.modules.copy()
+            self._roots = self._look()
+        return self._roots
+
+    def _look(self):
         found = {}
         for name in sys.modules.keys() - self._before:
             module = sys.modules.get(name)
             known = self._known.get(name)
             if known is None or known[0] is not module:
-                known = self._known[name] = (module, self._is_users(name, module))
+                known = self._known[name] = (module, self.is_users(name, module))
             if known[1]:
                 found["m", name] = module
         return found
 
-    def _is_users(self, name, module):
+    def owns(self, name):
+        """Return whether ``name`` is a module of the user that is imported."""
+        module = sys.modules.get(name)
+        return module is not None and name not in self._before and self.is_users(name, module)
+
+    def is_users(self, name, module):
+        """Return whether a module is the user's own."""
         path = getattr(module, "__file__", None)
         if not isinstance(path, str) or not path.endswith(".py") or name.startswith("_relay"):
             return False

@@ -95,14 +95,21 @@ class Names:
             elif kind == "o":
                 self.outputs().pop(key, None)
                 self._drop(f"_{key}")
+        self.exchange(values)
+        self._order_outputs()
+        self.exchange({("u", name): values.get(("u", name), "") for name in UNDERSCORES})
+
+    def exchange(self, values):
+        """Set some roots; the others stay as they are."""
         for (kind, key), value in values.items():
             if kind == "n":
                 self.user_ns[key] = value
             elif kind == "o":
                 self.outputs()[key] = value
                 self._put_hidden(f"_{key}", value)
-        self._order_outputs()
-        self._put_underscores(values)
+            elif kind == "u":
+                self._put_hidden(key, value)
+                setattr(self.shell.displayhook, key, value)
 
     def _order_outputs(self):
         """Let ``Out`` list its entries as they came into being: by number."""
@@ -120,13 +127,6 @@ class Names:
             self.user_ns.pop(name, None)
         if name[:1] == "_":
             self.shell.user_ns_hidden.pop(name, None)
-
-    def _put_underscores(self, values):
-        hook = self.shell.displayhook
-        for name in UNDERSCORES:
-            value = values.get(("u", name), "")
-            self._put_hidden(name, value)
-            setattr(hook, name, value)
 
     def _put_hidden(self, name, value):
         # IPython goes on with `_` only if it finds there what it put there itself.

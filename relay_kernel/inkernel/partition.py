@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-#: Memos, the largest ones, that are compared in pairs instead of being copied into one.
-_LARGE = 8
+#: An object costs this much more to be looked up in a closed memo than in an open one.
+_PROBE = 3
 
 
 class Groups:
@@ -39,28 +39,61 @@ def join_by_objects(groups, memos, seeds, is_shared):
 
     Args:
         groups: is changed.
-        memos: one dict a piece: id -> (place, object), which also keeps the objects alive, so
-            that no id is used twice.
+        memos: one a piece, each a dict id -> (place, object) or a LargeMemo; both also keep the
+            objects alive, so that no id is used twice.
         seeds: ids that every memo holds.
         is_shared: says of an object whether it matters that there is only one.
     """
-    order = sorted(range(len(memos)), key=lambda number: len(memos[number]))
-    large = [number for number in order[-_LARGE:] if len(memos[number]) > 1000]
-    owner = {}
-    for number in order[: len(order) - len(large)]:
+    owner = _join_open(groups, memos, seeds, is_shared)
+    closed = [number for number, memo in enumerate(memos) if not isinstance(memo, dict)]
+    closed.sort(key=lambda number: memos[number].about)
+    opened = []
+    for number in closed:
         memo = memos[number]
-        for ident in (owner.keys() & memo.keys()) - seeds:
-            if is_shared(memo[ident][1]):
-                groups.join(owner[ident], number)
-        owner.update(dict.fromkeys(memo, number))
-    for at, number in enumerate(large):
-        memo = memos[number]
-        for ident in (owner.keys() & memo.keys()) - seeds:
-            if is_shared(memo[ident][1]):
-                groups.join(owner[ident], number)
-        for other in large[:at]:
-            if any(is_shared(memo[i][1]) for i in (memos[other].keys() & memo.keys()) - seeds):
+        met = len(owner) + sum(len(entries) for _, entries in opened)
+        if number == closed[-1] and met * _PROBE < memo.about:
+            for other, entries in opened:
+                owner.update(dict.fromkeys(entries, other))
+            _join_closed(groups, owner, memos, number, seeds, is_shared)
+            return
+        entries = memo.opened()
+        _join_entries(groups, owner, entries, number, seeds, is_shared)
+        # Those that are large are compared in pairs instead of being copied into one.
+        for other, before in opened:
+            shared = (before.keys() & entries.keys()) - seeds
+            if any(is_shared(entries[ident][1]) for ident in shared):
                 groups.join(other, number)
+        opened.append((number, entries))
+
+
+def _join_open(groups, memos, seeds, is_shared):
+    """Join by the memos that are dicts; return id -> number of a piece that has it."""
+    owner = {}
+    for number in sorted(range(len(memos)), key=lambda at: _length(memos[at])):
+        memo = memos[number]
+        if isinstance(memo, dict):
+            _join_entries(groups, owner, memo, number, seeds, is_shared)
+            owner.update(dict.fromkeys(memo, number))
+    return owner
+
+
+def _length(memo):
+    return len(memo) if isinstance(memo, dict) else 0
+
+
+def _join_entries(groups, owner, entries, number, seeds, is_shared):
+    for ident in (owner.keys() & entries.keys()) - seeds:
+        if is_shared(entries[ident][1]):
+            groups.join(owner[ident], number)
+
+
+def _join_closed(groups, owner, memos, number, seeds, is_shared):
+    memo = memos[number]
+    for ident, holder in owner.items():
+        found = memos[holder]
+        thing = (found if isinstance(found, dict) else found.opened())[ident][1]
+        if ident not in seeds and is_shared(thing) and memo.holds(ident, thing):
+            groups.join(holder, number)
 
 
 def join_by_memory(groups, spans):

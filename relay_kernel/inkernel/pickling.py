@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copyreg
-import io
+import logging
 import pickle
 import sys
 
-from . import arrays, rebuild, reducers, tensors
-from .blobs import INLINE, flat, marks
+from . import arrays, opened, rebuild, reducers, tensors
+from .blobs import INLINE, flat, marks, marks_of_all
+from .budget import TooLong
 from .classes import ClassRoot
+from .memos import memo_of
 from .modules import ModuleRoot
 from .reasons import NEVER
+from .registered.handlers import reduce_handler
 
 _NONE = frozenset()
 _SEEDS = "_relay_inkernel.seeds"
@@ -30,12 +33,20 @@ class Dump:
         self.buffers = pickler.buffers or ()
         #: which of the buffers pickle asks for by itself, in its order
         self.stream = pickler.stream or ()
-        #: id -> (place, object); keeps every object alive that was met
+        #: id -> (place, object), or a LargeMemo; keeps every object alive that was met
         self.memo = memo
         self.classes = pickler.classes or _NONE
         self.files = pickler.files or _NONE
         self.spans = (*pickler.sharing.spans, *pickler.sharing.others)
-        self.marks = (marks(data), *map(pickler.marks_of, self.buffers))
+        self.marks = (
+            (marks(data), *pickler.marks_of(self.buffers)) if self.buffers else (marks(data),)
+        )
+
+    def let_go(self):
+        """Forget the objects that were met."""
+        if not isinstance(self.memo, dict):
+            self.memo.close()
+        self.memo = {}
 
 
 class _Sink:
@@ -65,13 +76,13 @@ class Pickler(pickle.Pickler):
         self.user_ns = state.user_ns
         self.cloudpickle = state.cloudpickle
         self.dispatch_table = {**copyreg.dispatch_table, **self.cloudpickle.Pickler._dispatch_table}
-        self._reducers = _reducers(state)
+        self._reducers = _reducers(state).copy()
         self._seeds = {id(seed): (at, seed) for at, seed in enumerate(seeds(state))}
         self.seed_ids = frozenset(self._seeds)
         self.buffers, self.stream = [], []
         self.classes, self.files = set(), set()
         self.bare_cells, self.bare_functions = set(), set()
-        self.globals_ref, self.storages = {}, {}
+        self.globals_ref, self.storages, self.plains = {}, {}, {}
         self.sharing = arrays.Sharing()
 
     def _forget(self, views):
@@ -85,6 +96,8 @@ class Pickler(pickle.Pickler):
         self.globals_ref = self.globals_ref and {}
         self.bare_cells = self.bare_cells and set()
         self.bare_functions = self.bare_functions and set()
+        if not views:
+            self.plains = self.plains and {}
         if views or self.sharing.used:
             self.sharing = arrays.Sharing(views)
 
@@ -100,7 +113,7 @@ class Pickler(pickle.Pickler):
         data = self._once(value, None)
         views = self.sharing.overlapping() if len(self.sharing.spans) > 1 else None
         if views is None:
-            return Dump(self, data, self.memo.copy())
+            return Dump(self, data, memo_of(self, data))
         memo, spans = self.memo.copy(), self.sharing.spans
         data = self._once(value, views)
         self.sharing.spans = spans
@@ -110,12 +123,13 @@ class Pickler(pickle.Pickler):
         """Let go of every object. The pickler refers to itself, so it would live on for long."""
         self.clear_memo()
         self.buffers, self.sharing, self.storages = [], arrays.Sharing(), {}
+        self.plains = {}
 
     def _once(self, value, views):
         self._forget(views)
         try:
             self.dump(value)
-        except (Exception, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt, TooLong):
             raise
         except BaseException as error:
             # Code of the user may even ask to exit; that is about its value, not about us.
@@ -129,13 +143,15 @@ class Pickler(pickle.Pickler):
         self.buffers.append(flat(memory))
         return len(self.buffers) - 1
 
-    def marks_of(self, memory):
-        """Return the marks of a buffer, those of the blob it was just read from if it was."""
-        if self.state.fresh and not memory.readonly:
-            known = self.state.fresh.get((arrays.address(memory), len(memory)))
-            if known is not None:
-                return known
-        return marks(memory)
+    def marks_of(self, memories):
+        """Return the marks of buffers, those of the blob for one that was just read from one."""
+        rest = iter(marks_of_all([memory for memory in memories if self._fresh(memory) is None]))
+        return [self._fresh(memory) or next(rest) for memory in memories]
+
+    def _fresh(self, memory):
+        if not self.state.fresh or memory.readonly:
+            return None
+        return self.state.fresh.get((arrays.address(memory), len(memory)))
 
     def _keep_in_line(self, buffer):
         memory = buffer.raw()
@@ -159,9 +175,16 @@ class Pickler(pickle.Pickler):
             return reducers.reduce_exception
         if (kind.__module__, kind.__name__) in NEVER:
             return reducers.refuse
+        if (kind.__module__, kind.__name__) == ("matplotlib.cbook", "CallbackRegistry"):
+            return reducers.reduce_callbacks
+        if issubclass(kind, logging.Handler):
+            return reduce_handler
         block = self._reducers.get("pandas block")
         if block is not None and issubclass(kind, block):
             return arrays.reduce_block
+        ndarray = getattr(sys.modules.get("numpy"), "ndarray", None)
+        if ndarray is not None and issubclass(kind, ndarray) and arrays.keeps_plain(kind):
+            return arrays.reduce_subclass
         if tensors.is_storage(kind):
             return tensors.reducer_of(kind)
         # By its own rules.
@@ -201,7 +224,16 @@ def reduce_module_root(pickler, root):
 
 
 def _reducers(state):
-    table = reducers.for_exact_types()
+    """Return type -> reducer, made anew once a library is imported that it depends on."""
+    needed = (("numpy", "ndarray"), ("pandas", "__version__"))
+    found = [hasattr(sys.modules.get(name), attribute) for name, attribute in needed]
+    if state.reducers is None or state.reducers[0] != found:
+        state.reducers = found, _make_reducers(state)
+    return state.reducers[1]
+
+
+def _make_reducers(state):
+    table = {**reducers.for_exact_types(), **opened.REDUCERS}
     table[ClassRoot] = reduce_class_root
     table[ModuleRoot] = reduce_module_root
     table[type(state.shell)] = reducers.reduce_shell
@@ -235,12 +267,17 @@ def _prefix(count):
 
 
 class Unpickler(pickle.Unpickler):
-    """Unpacks one value that a ``Pickler`` packed, here or in another kernel."""
+    """Unpacks one value that a ``Pickler`` packed, here or in another kernel.
 
-    def __init__(self, data, buffers, state):
+    Args:
+        open_: given some bytes, returns a file that has them and then the pickle.
+        buffers: what it refers to, in order.
+        state: the kernel.
+    """
+
+    def __init__(self, open_, buffers, state):
         self._seeds = seeds(state)
-        file = io.BytesIO(_prefix(len(self._seeds)) + data)
-        super().__init__(file, buffers=buffers)
+        super().__init__(open_(_prefix(len(self._seeds))), buffers=buffers)
 
     def find_class(self, module, name):
         """Return what a pickle calls ``module.name``."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
-#: Type name -> reason. What follows "because" in a sentence.
+#: What follows "because" in a sentence, of a file.
+OPEN_FILE = "an open file belongs to one machine"
+#: How reasons begin that may be over by and by.
+MAY_COME = ("the file ", "the module ")
+#: Type name -> reason of what can never travel.
 KNOWN = {
     "generator": "a generator is suspended in the middle of its code",
     "async_generator": "a generator is suspended in the middle of its code",
@@ -16,15 +20,11 @@ KNOWN = {
     "Thread": "a thread runs in one process",
     "Popen": "a running program belongs to one machine",
     "socket": "an open connection belongs to one machine",
-    "TextIOWrapper": "an open file belongs to one machine",
-    "BufferedReader": "an open file belongs to one machine",
-    "BufferedWriter": "an open file belongs to one machine",
-    "BufferedRandom": "an open file belongs to one machine",
-    "FileIO": "an open file belongs to one machine",
     "Connection": "an open connection belongs to one machine",
     "Cursor": "an open connection belongs to one machine",
     "mmap": "mapped memory belongs to one machine",
     "SharedMemory": "shared memory belongs to one machine",
+    "_TemporaryFileWrapper": "a temporary file belongs to one machine",
     "TemporaryDirectory": "a temporary folder belongs to one machine",
     "tqdm": "a progress bar belongs to the cell that shows it",
     "tqdm_notebook": "a progress bar belongs to the cell that shows it",
@@ -33,8 +33,9 @@ KNOWN = {
 
 #: Their pickles look right and load wrong, or are worthless elsewhere: never tried.
 NEVER = {
-    ("io", "TextIOWrapper"),
-    ("_io", "TextIOWrapper"),
+    ("tempfile", "_TemporaryFileWrapper"),
+    ("tempfile", "_TemporaryFileCloser"),
+    ("tempfile", "SpooledTemporaryFile"),
     ("multiprocessing.shared_memory", "SharedMemory"),
     ("tempfile", "TemporaryDirectory"),
     ("tqdm.std", "tqdm"),
@@ -47,6 +48,24 @@ _CANNOT = re.compile(r"cannot pickle '(?:[\w.]*\.)?(\w+)' object")
 
 class CannotTravelError(Exception):
     """An object was met that must stay where it is; the text says why."""
+
+
+class StaysError(CannotTravelError):
+    """An object was met that must stay where it is, though others of its kind can travel.
+
+    Args:
+        thing: the object.
+        reason: what follows "because".
+    """
+
+    def __init__(self, thing, reason):
+        super().__init__(f"it holds a {kind_of(thing)}, and {reason}")
+        self.kind = type(thing)
+        self.reason = reason
+
+
+class MissingHereError(Exception):
+    """What a value needs is not on this machine; the text says what."""
 
 
 def kind_of(value):
@@ -62,6 +81,8 @@ def why(value, error):
     name = type(value).__name__
     if name in KNOWN:
         return KNOWN[name]
+    if isinstance(error, StaysError) and error.kind is type(value):
+        return error.reason
     if isinstance(error, CannotTravelError):
         return str(error)
     text = str(error)
@@ -78,6 +99,8 @@ def why(value, error):
 
 def why_not_loaded(error):
     """Return the reason why unpacking raised ``error`` on this kernel."""
+    if isinstance(error, MissingHereError):
+        return one_line(str(error))
     if isinstance(error, ModuleNotFoundError):
         return f"the module {error.name!r} is not installed here"
     return f"unpacking it here failed with {type(error).__name__}: {one_line(str(error))}"

@@ -75,6 +75,11 @@ def make_new_type(name, qualname, module, supertype):
     return made
 
 
+def match(pattern, search, text, start, end):
+    """Return the match that ``search``, a method of ``pattern``, finds in a part of ``text``."""
+    return getattr(pattern, search)(text, start, end)
+
+
 def make_exception(cls, args):
     """Return an exception without running its own ``__init__``, whose arguments are not kept."""
     made = cls.__new__(cls, *args)
@@ -163,6 +168,16 @@ def array_view(owner, dtype, shape, strides, offset, writeable):
     return made
 
 
+def array_of(kind, plain):
+    """Return an array of a subclass over the memory of ``plain``."""
+    return plain.view(kind)
+
+
+def set_attributes(thing, attributes):
+    """Give an object its attributes, past what its class may do on the way."""
+    thing.__dict__.update(attributes)
+
+
 def class_by_id(tid):
     """Return the class of the notebook with this tracker id, making it first if need be."""
     return current.class_by_id(tid)
@@ -220,6 +235,7 @@ def torch_storage(payload, size, device):
     try:
         return torch.empty(0, dtype=torch.uint8).set_(made).to(device).untyped_storage()
     except (RuntimeError, AssertionError):
+        current.belongs(made, device)
         return made
 
 

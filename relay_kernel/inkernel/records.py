@@ -27,12 +27,14 @@ class Record:
     """
 
     __slots__ = (
-        *("atom", "chunks", "classes", "failed", "files", "left", "live", "marks", "proof"),
-        *("roots", "wire"),
+        *("atom", "chunks", "classes", "failed", "files", "left", "live", "marks"),
+        *("packed", "parked", "proof", "roots", "wire"),
     )
 
     def __init__(self, wire, marks, classes=(), files=()):
         self.wire = wire
+        #: the same as JSON, once it was asked for
+        self.packed = None
         self.marks = marks
         self.classes = set(classes)
         self.files = set(files)
@@ -46,6 +48,8 @@ class Record:
         self.live = NOTHING
         #: whether this kernel could not unpack it
         self.failed = False
+        #: whether it stays on the disk, since it does not fit into memory
+        self.parked = False
         self.chunks = dict(
             pair
             for packed in (wire, *wire.get("skeletons", {}).values())
@@ -53,12 +57,23 @@ class Record:
             for pair in blobs.sizes(blob)
         )
 
+    def distrust(self):
+        """Take nothing for granted any more: the next scan packs the value again."""
+        self.marks = self.proof = None
+        self.atom = self.live = NOTHING
+
     def watch(self, value):
         """Find out how to tell cheaply that ``value``, the only one, has not changed."""
         if type(value) in _ATOMS:
             self.atom = value
         else:
             self.proof = proof_of(value)
+
+    def json(self):
+        """Return ``wire`` as JSON. It never changes, so this is done once."""
+        if self.packed is None:
+            self.packed = json.dumps(self.wire, separators=(",", ":"))
+        return self.packed
 
     def known(self):
         """Yield (mark, key) of the chunks that are in the store."""

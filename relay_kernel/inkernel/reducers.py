@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import os
+import pickle
+import re
 import sys
 import types
 import typing
@@ -15,7 +18,7 @@ import weakref
 
 from . import rebuild
 from .reasons import CannotTravelError, kind_of
-from .tombstone import LeftBehind, facts
+from .tombstone import LeftBehind, Parked, facts
 
 #: Attributes of a function that are not in its ``__dict__`` and not arguments of its maker.
 _SLOTS = ("__qualname__", "__kwdefaults__", "__defaults__", "__module__", "__doc__")
@@ -152,6 +155,28 @@ def reduce_type_parameter(pickler, parameter):
     return type(parameter), (parameter.__name__,)
 
 
+def reduce_match(pickler, match):
+    """Reduce a match to the search that finds it again; the few that none finds stay."""
+    for search in ("match", "fullmatch", "search"):
+        for start in (match.pos, match.start()):
+            found = getattr(match.re, search)(match.string, start, match.endpos)
+            if found is not None and found.regs == match.regs:
+                return rebuild.match, (match.re, search, match.string, start, match.endpos)
+    return refuse(pickler, match)
+
+
+def reduce_callbacks(pickler, registry):
+    """Reduce a matplotlib CallbackRegistry, whose own way of packing uses up a number each time.
+
+    The number is put back, so that a figure that nobody touched packs the same again.
+    """
+    reduced = registry.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    used = reduced[2].get("_cid_gen") if isinstance(reduced[2], dict) else None
+    if isinstance(used, int):
+        registry._cid_gen = itertools.count(used)
+    return reduced
+
+
 def reduce_exception(pickler, error):
     """Reduce an exception with its causes, but without its traceback.
 
@@ -257,10 +282,12 @@ def for_exact_types():
         types.MappingProxyType: reduce_mapping_proxy,
         functools.cached_property: reduce_cached_property,
         type(functools.lru_cache(maxsize=None)(os.getpid)): reduce_lru_cache,
+        re.Match: reduce_match,
         weakref.ReferenceType: reduce_weakref,
         weakref.WeakKeyDictionary: reduce_weak_dict,
         weakref.WeakValueDictionary: reduce_weak_dict,
         LeftBehind: reduce_tombstone,
+        Parked: reduce_tombstone,
         type(dataclasses.MISSING): reduce_sentinel("MISSING"),
         type(dataclasses._HAS_DEFAULT_FACTORY): reduce_sentinel("_HAS_DEFAULT_FACTORY"),
     }

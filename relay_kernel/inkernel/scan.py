@@ -7,6 +7,7 @@ were touched. What is immutable and the same object as last time is not even pac
 from __future__ import annotations
 
 from . import bundles, partition, reasons
+from .budget import TOO_LONG
 from .classes import ClassRoot, skeleton
 from .identity import functions_of, is_shared, proof_of, same
 from .modules import ModuleRoot
@@ -52,10 +53,13 @@ class Scan:
         self.pickler = pickler
         self.values = state.names.roots()
         self.values.update(state.modules.roots())
+        self.values.update(state.registered.roots())
         #: records of components that are unchanged and needed no dump of their own
         self.same = []
         #: all the others; each root is in exactly one piece or record
         self.pieces = []
+        #: roots that changed while they were packed
+        self.live = set()
         self._taken = set()
         self._joint = {}
         self._bundles = []
@@ -65,8 +69,8 @@ class Scan:
         for bundle in self.state.bundles:
             if bundles.is_unchanged(bundle, self.values, self.pack):
                 self._bundles.append(bundle)
-                for record in bundle.records:
-                    self._keep(record)
+                self.same += bundle.records
+                self._taken.update(bundle.roots)
         for record in self.state.records:
             if record.roots[0] not in self._taken:
                 self._revisit(record)
@@ -79,7 +83,10 @@ class Scan:
     def close(self):
         """Let go of every object: what the user deletes next must really go."""
         for bundle in self.state.bundles:
-            bundle.memo = None
+            bundle.memo, bundle.spans = None, ()
+        for piece in self.pieces:
+            if piece.dump is not None:
+                piece.dump.let_go()
         self.pickler.close()
         self._joint.clear()
         self.pieces, self.values = [], {}
@@ -96,6 +103,10 @@ class Scan:
         value = self.values[root]
         return ModuleRoot(key, value, self.state.modules) if kind == "m" else value
 
+    def _values(self, roots):
+        values = self.values
+        return tuple([self.value(r) if r[0] in "cm" else values[r] for r in roots])
+
     def pack(self, roots):
         """Pack roots jointly; a container that changes while it is read gets another try.
 
@@ -104,9 +115,12 @@ class Scan:
         """
         for left in range(_TRIES - 1, -1, -1):
             try:
-                return self.pickler.pack(tuple([self.value(root) for root in roots]))
+                return self.state.budget.pack(self.pickler.pack, self._values(roots))
             except RuntimeError as error:
-                if not left or "during iteration" not in str(error):
+                if "during iteration" not in str(error):
+                    raise
+                self.live.update(roots)
+                if not left:
                     raise
         raise AssertionError("the last try returns or raises")
 
@@ -147,7 +161,10 @@ class Scan:
         if record.live is NOTHING:
             return False
         value = self.values[record.roots[0]]
-        return value is record.live and type(value).__name__ in reasons.KNOWN
+        if value is not record.live:
+            return False
+        for_good = type(value).__name__ in reasons.KNOWN
+        return for_good or record.left["reason"].startswith(TOO_LONG)
 
     def _is_proven(self, record):
         """Return whether the value cannot have changed, as it is made of the same parts."""
@@ -280,12 +297,9 @@ class Scan:
         self._merge_all(joined)
 
     def _spans(self):
-        return [
-            (low, high, number)
-            for number, piece in enumerate(self.pieces)
-            if piece.dump
-            for low, high, _ in piece.dump.spans
-        ]
+        spans = [piece.dump.spans if piece.dump else () for piece in self.pieces]
+        spans += [bundle.spans for bundle in self._bundles]
+        return [(low, high, number) for number, own in enumerate(spans) for low, high, _ in own]
 
     def _loosen(self, loose, proven):
         """Pack one by one what was kept without a dump of its own but shares with others."""

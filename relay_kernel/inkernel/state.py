@@ -8,13 +8,17 @@ import sys
 
 from . import bundles
 from .blobs import ChunkStore
+from .budget import Budget
 from .classes import ClassTable
-from .context import Baseline, Context
+from .context import Context
 from .history import History
+from .live import Threads
 from .modules import Modules
 from .names import Names, name_of
 from .reasons import kind_of, why
+from .registered import Registered
 from .tombstone import LeftBehind
+from .turns import Turns
 
 CLOUDPICKLE = "_relay_cloudpickle"
 
@@ -24,8 +28,10 @@ class Kernel:
 
     Args:
         shell: the IPython shell, before any code of the user ran.
-        config: ``store`` (folder), ``cloudpickle`` (file), ``kernel_id`` (random hex), and
-            ``place``: where this kernel is, in words for the user (optional).
+        config: ``store`` (folder), ``cloudpickle`` (file), ``kernel_id`` (random hex), and, all
+            optional, ``place``: where this kernel is, in words for the user;
+            ``seconds_per_component`` (10) and ``bytes_per_component`` (0 for no limit): what
+            takes longer or is larger stays behind.
     """
 
     def __init__(self, shell, config):
@@ -38,15 +44,30 @@ class Kernel:
         self.names = Names(shell)
         self.modules = Modules()
         self.history = History(shell, self.store)
-        self.baseline = Baseline()
         self.context = Context(self)
+        #: name of a variable -> the user's function that makes it
+        self.recipes = {}
+        #: name -> tombstone that its recipe could not replace
+        self.tried = {}
+        self.registered = Registered(self)
         self.classes = ClassTable(self.kernel_id)
+        self.budget = Budget(
+            config.get("seconds_per_component", 10.0), config.get("bytes_per_component", 0)
+        )
+        self.turns = Turns()
+        self.threads = Threads()
+        #: names of what changed while it was packed last
+        self.live = []
         self.streams = {"stdout": sys.stdout, "stderr": sys.stderr}
         #: the components as they were captured or applied last, and the same by root
         self.records = []
         self.record_of = {}
         #: small records whose values are looked at together
         self.bundles = []
+        #: id of a torch storage on the CPU -> (weak reference to it, the device it came from)
+        self.devices = {}
+        #: which libraries there were, and the table of reducers for them
+        self.reducers = None
         #: what the manifest says of the records, until they change
         self.parts = None
         #: tracker id -> what its class is first made from
@@ -85,9 +106,29 @@ class Kernel:
 
     def _let_go(self):
         """Keep only what a tombstone of the present state stands for."""
+        if not self.kept:
+            return
         needed = {id(record.live) for record in self.records}
         needed.update(id(value) for table in self.stones.values() for value, _ in table.values())
         self.kept = {token: value for token, value in self.kept.items() if id(value) in needed}
+
+    def distrust(self):
+        """Have the next capture write again whatever is not in the store any more.
+
+        A value that this kernel could not unpack, or left on the disk, has only its chunks; while
+        they are all there, they go on standing for it.
+        """
+        kept = [record for record in self.records if record.failed or record.parked]
+        kept = [record for record in kept if self.store.has(record.chunks)]
+        held = {id(record) for record in kept}
+        for record in self.records:
+            if id(record) not in held:
+                record.distrust()
+        tids = {key for record in kept for kind, key in record.roots if kind == "c"}
+        self.skeletons = {tid: self.skeletons[tid] for tid in self.skeletons.keys() & tids}
+        self.bundles, self.parts, self.sources = [], None, {}
+        self.history.distrust()
+        self.context.distrust()
 
     def called(self, root):
         """Return how a person would call a root."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 
 from . import rebuild
 from .blobs import INLINE
@@ -28,15 +29,29 @@ def reduce_typed(pickler, storage):
     return rebuild.torch_typed_storage, (below, storage.dtype)
 
 
+def device_of(state, storage):
+    """Return where a storage belongs: where it is, or where it was before it came here."""
+    reference, device = state.devices.get(id(storage), (None, None))
+    return device if reference is not None and reference() is storage else str(storage.device)
+
+
+def belongs(state, storage, device):
+    """Note that a storage that is on the CPU here belongs on ``device``, to which it returns."""
+    for ident, (reference, _) in list(state.devices.items()):
+        if reference() is None:
+            del state.devices[ident]
+    state.devices[id(storage)] = weakref.ref(storage), device
+
+
 def reduce_untyped(pickler, storage):
     """Reduce storage to its bytes and the device it was on."""
     torch = sys.modules["torch"]
     size = storage.nbytes()
-    device = str(storage.device)
+    device = device_of(pickler.state, storage)
     if not size:
         return rebuild.torch_storage, (b"", 0, device)
     pickler.sharing.others.append((storage.data_ptr(), storage.data_ptr() + size, storage))
-    here = storage if device == "cpu" else storage.cpu()
+    here = storage if storage.device.type == "cpu" else storage.cpu()
     memory = memoryview(torch.empty(0, dtype=torch.uint8).set_(here).numpy())
     payload = bytes(memory) if size <= INLINE else pickler.out_of_band(memory)
     return rebuild.torch_storage, (payload, size, device)

@@ -41,6 +41,8 @@ class LeftBehind:
 
     def __repr__(self):
         name, kind, reason, place, _, _ = object.__getattribute__(self, "_relay")
+        if type(self) is Parked:
+            return f"<{sentence(self)}>"
         return f"<{name} was left behind: a {kind} that lives in {place}; {reason}>"
 
     def __getattr__(self, attribute):
@@ -58,6 +60,22 @@ class LeftBehind:
     __hash__ = object.__hash__
 
 
+class Parked(LeftBehind):
+    """Stands for a value that is on the disk of this machine, and does not fit into its memory.
+
+    Its pickle is that of a tombstone, and stays the same whatever :func:`explain` says meanwhile.
+    """
+
+    __slots__ = ("_why",)
+
+
+def explain(parked, why=None):
+    """Return why a value is on the disk; with ``why``, after setting it."""
+    if why is not None:
+        object.__setattr__(parked, "_why", why)
+    return object.__getattribute__(parked, "_why")
+
+
 def facts(stone):
     """Return (name, kind, reason, place, kernel_id, token) of a tombstone."""
     return object.__getattribute__(stone, "_relay")
@@ -66,6 +84,8 @@ def facts(stone):
 def sentence(stone):
     """Return the one clear line that a person sees on use."""
     name, kind, reason, place, _, _ = facts(stone)
+    if type(stone) is Parked:
+        return f"`{name}` is kept on disk: {explain(stone)}"
     advice = "Make it again here"
     if name.isidentifier():
         advice += f" (`%relay rebuild {name}` runs the cells again that made it)"

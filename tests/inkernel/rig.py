@@ -37,37 +37,40 @@ class CellError(AssertionError):
     """A cell raised in the kernel."""
 
 
-class Kernel:
-    """A real ipykernel.
+class PlainKernel:
+    """A real ipykernel, without anything of ours.
 
     Args:
-        store: folder of its chunk store.
-        place: where it is, in words.
         folder: its working folder.
+        python: its interpreter; None for the one that runs the tests.
+        environment: variables beside those of the tests.
     """
 
-    def __init__(self, store: Path, place: str, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, python: Path | None = None, environment: dict[str, str] | None = None
+    ) -> None:
         self.manager = KernelManager()
-        environment = {**os.environ, "PYTHONHASHSEED": "random"}
-        self.manager.start_kernel(cwd=str(folder), env=environment)
+        if python is not None:
+            self.manager.kernel_spec.argv[0] = str(python)
+        # Several kernels share the machine: threads that spin would only wait for each other.
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        variables = {**os.environ, "PYTHONHASHSEED": "random", **threads, **(environment or {})}
+        self.manager.start_kernel(cwd=str(folder), env=variables)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)
         self.output: list[dict[str, Any]] = []
-        config = {
-            "store": str(store),
-            "cloudpickle": cloudpickle.cloudpickle.__file__,
-            "kernel_id": uuid.uuid4().hex,
-            "place": place,
-        }
-        self.config = config
-        self.run(INJECTION.format(folder=FOLDER, config=config), silent=True)
+        #: to the last cell
+        self.reply: dict[str, Any] = {}
+        #: seconds that one request may take
+        self.patience = PATIENCE
 
     def run(self, code: str, silent: bool = False) -> dict[str, Any]:
         """Run a cell; return the reply. What it published is in ``output`` then."""
         content = {"code": code, "silent": silent, "store_history": not silent}
         content |= {"user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
-        return self._request("execute_request", content)
+        self.reply = self._request("execute_request", content)
+        return self.reply
 
     def check(self, code: str) -> None:
         """Run a cell that must not raise.
@@ -75,9 +78,17 @@ class Kernel:
         Raises:
             CellError: it did.
         """
-        reply = self.run(code)
-        if reply["status"] != "ok":
-            raise CellError("\n".join(reply["traceback"]))
+        self.run(code)
+        self.assert_ok()
+
+    def assert_ok(self) -> None:
+        """Raise if the last cell did.
+
+        Raises:
+            CellError: it did.
+        """
+        if self.reply["status"] != "ok":
+            raise CellError("\n".join(self.reply["traceback"]))
 
     def shown(self) -> str:
         """Return what the last request printed or displayed."""
@@ -86,41 +97,6 @@ class Kernel:
             content = message["content"]
             parts.append(content.get("text", "") or content.get("data", {}).get("text/plain", ""))
         return "".join(parts)
-
-    def capture(self, cell: int = 1) -> dict[str, Any]:
-        """Return the manifest of the state as it is."""
-        reply = self.try_capture(cell)
-        assert reply["status"] == "ok", reply
-        return dict(reply["manifest"])
-
-    def try_capture(self, cell: int = 1) -> dict[str, Any]:
-        """Ask for the state; return the reply whatever it is."""
-        reply = self._request("relay_capture_request", {"cell": cell})
-        if reply["status"] == "ok":
-            reply["manifest"] = json.loads(bytes(reply["buffers"][0]))
-        return reply
-
-    def followed(self, code: str) -> dict[str, Any]:
-        """Run a cell; return the reply of the capture that follows it unasked."""
-        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
-        message = self.client.session.msg("execute_request", {**content, "allow_stdin": False})
-        self.client.shell_channel.send(message)
-        while True:
-            reply = self.client.get_shell_msg(timeout=PATIENCE)
-            ours = reply["parent_header"].get("msg_id") == message["header"]["msg_id"]
-            if ours and reply["msg_type"] == "relay_capture_reply":
-                return {**reply["content"], "buffers": reply["buffers"]}
-
-    def apply(self, manifest: dict[str, Any]) -> dict[str, str]:
-        """Take over a manifest; return the problems."""
-        reply = self.try_apply(manifest)
-        assert reply["status"] == "ok", reply
-        return dict(reply["problems"])
-
-    def try_apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Ask to take over a manifest; return the reply whatever it is."""
-        packed = json.dumps(manifest).encode()
-        return self._request("relay_apply_request", {"cell": manifest["cell"]}, [packed])
 
     def stop(self) -> None:
         """End the kernel."""
@@ -136,17 +112,17 @@ class Kernel:
         ident = message["header"]["msg_id"]
         self.output = self._published(ident)
         while True:
-            reply = self.client.get_shell_msg(timeout=PATIENCE)
+            reply = self.client.get_shell_msg(timeout=self.patience)
             if reply["parent_header"].get("msg_id") == ident:
                 return {**reply["content"], "buffers": reply["buffers"]}
 
     def _published(self, ident: str) -> list[dict[str, Any]]:
         """Return what was published for a request, up to its idle, but for busy and idle."""
         found = []
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.patience
         while time.monotonic() < end:
             try:
-                message = self.client.get_iopub_msg(timeout=PATIENCE)
+                message = self.client.get_iopub_msg(timeout=self.patience)
             except Empty:
                 break
             if message["parent_header"].get("msg_id") != ident:
@@ -156,6 +132,65 @@ class Kernel:
             elif message["content"]["execution_state"] == "idle":
                 return found
         raise AssertionError("the kernel did not get idle")
+
+
+class Kernel(PlainKernel):
+    """A real ipykernel with the in-kernel package loaded.
+
+    Args:
+        store: folder of its chunk store.
+        place: where it is, in words.
+        folder: its working folder.
+        python: its interpreter; None for the one that runs the tests.
+    """
+
+    def __init__(self, store: Path, place: str, folder: Path, python: Path | None = None) -> None:
+        super().__init__(folder, python)
+        config = {
+            "store": str(store),
+            "cloudpickle": cloudpickle.cloudpickle.__file__,
+            "kernel_id": uuid.uuid4().hex,
+            "place": place,
+        }
+        self.config = config
+        #: its state before any cell, for those who keep it
+        self.empty: dict[str, Any] = {}
+        self.run(INJECTION.format(folder=FOLDER, config=config), silent=True)
+
+    def capture(self, cell: int = 1) -> dict[str, Any]:
+        """Return the manifest of the state as it is."""
+        reply = self.try_capture(cell)
+        assert reply["status"] == "ok", reply
+        return dict(reply["manifest"])
+
+    def try_capture(self, cell: int = 1, **how: Any) -> dict[str, Any]:
+        """Ask for the state; return the reply whatever it is."""
+        reply = self._request("relay_capture_request", {"cell": cell, **how})
+        if reply["status"] == "ok":
+            reply["manifest"] = json.loads(bytes(reply["buffers"][0]))
+        return reply
+
+    def followed(self, code: str) -> dict[str, Any]:
+        """Run a cell; return the reply of the capture that follows it unasked."""
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
+        message = self.client.session.msg("execute_request", {**content, "allow_stdin": False})
+        self.client.shell_channel.send(message)
+        while True:
+            reply = self.client.get_shell_msg(timeout=self.patience)
+            ours = reply["parent_header"].get("msg_id") == message["header"]["msg_id"]
+            if ours and reply["msg_type"] == "relay_capture_reply":
+                return {**reply["content"], "buffers": reply["buffers"]}
+
+    def apply(self, manifest: dict[str, Any]) -> dict[str, str]:
+        """Take over a manifest; return the problems."""
+        reply = self.try_apply(manifest)
+        assert reply["status"] == "ok", reply
+        return dict(reply["problems"])
+
+    def try_apply(self, manifest: dict[str, Any], **how: Any) -> dict[str, Any]:
+        """Ask to take over a manifest; return the reply whatever it is."""
+        packed = json.dumps(manifest).encode()
+        return self._request("relay_apply_request", {"cell": manifest["cell"], **how}, [packed])
 
 
 class Pair:
@@ -191,6 +226,20 @@ class Pair:
         manifest = self.a.capture()
         self.problems = self.b.apply(manifest)
         return manifest
+
+    def journey(self, cells: list[str], route: str) -> list[dict[str, str]]:
+        """Run each cell where ``route`` says, "a" or "b"; return the problems of each switch.
+
+        Before a cell runs somewhere else than the one before, the state is brought there.
+        """
+        problems = []
+        for number, (code, place) in enumerate(zip(cells, route, strict=True)):
+            here: Kernel = getattr(self, place)
+            if number and route[number - 1] != place:
+                there: Kernel = getattr(self, route[number - 1])
+                problems.append(here.apply(there.capture(number)))
+            here.run(code)
+        return problems
 
     def stop(self) -> None:
         """End both kernels."""

@@ -204,9 +204,11 @@ def test_a_missing_folder_is_reported_and_the_rest_goes_on(pair: Pair, tmp_path:
 
 def test_a_missing_module_costs_only_what_needs_it(pair: Pair, tmp_path: Any) -> None:
     """A package that only the PC has would take the state of the notebook with it."""
-    (tmp_path / "rk_only_here.py").write_text("class K: pass\n")
-    pair.b.run(f"import sys; sys.path.append({str(tmp_path)!r}); import rk_only_here as m; x = 1")
-    pair.b.run(f"k = m.K(); sys.path.remove({str(tmp_path)!r})")
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "rk_only_here.py").write_text("class K: pass\n")
+    pair.b.run(f"import sys; sys.path.append({str(folder)!r}); import rk_only_here as m; x = 1")
+    pair.b.run(f"k = m.K(); sys.path.remove({str(folder)!r})")
     problems = pair.a.apply(pair.b.capture())
     assert "'rk_only_here' is not installed here" in problems["m"]
     assert "k" in problems

@@ -19,6 +19,29 @@ def test_tensors_that_share_storage_keep_sharing_it(pair: Pair) -> None:
     pair.a.check("assert v[0] == 5\nv[1] = 7\nassert a[11] == 7 and m(torch.ones(2)).shape == (2,)")
 
 
+def test_tensors_of_a_gpu_know_where_they_belong(pair: Pair) -> None:
+    """A model would come back to the PC on its processor, and no batch on the GPU would fit it."""
+    pair.b.run(
+        "import torch, sys\nt = torch.ones(5000); v = t[:9]\n"
+        # There is no GPU here, so the PC says that there is one.
+        "sys.modules['_relay_inkernel.tensors'].device_of = lambda state, storage: 'cuda:0'"
+    )
+    assert pair.a.apply(pair.b.capture()) == {}
+    pair.a.check("v[0] = 5; new = torch.zeros(5000)\nassert t[0] == 5 and t.device.type == 'cpu'")
+    pair.a.check(
+        "import sys\nhandlers = get_ipython().kernel.shell_handlers\n"
+        "k = handlers['relay_capture_request'].__self__.state\n"
+        "d = lambda x: sys.modules['_relay_inkernel.tensors'].device_of(k, x)\n"
+        "found = [d(x.untyped_storage()) for x in (t, v, new)]; del k, d, handlers\n"
+        "assert found == ['cuda:0', 'cuda:0', 'cpu'], found\ndel t, v; x = 1"
+    )
+    assert pair.back()["left_behind"] == {}
+    pair.b.check(
+        "import importlib; importlib.reload(sys.modules['_relay_inkernel.tensors'])"
+        "\nassert new.sum() == 0 and x == 1 and 't' not in globals()"
+    )
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_tensor_from_a_gpu_can_be_used_without_one(pair: Pair) -> None:
     """The fallback would have none of the model."""

@@ -19,6 +19,24 @@ LOSSY = {"the user's own way of packing"}
 LEAVES = {"a generator stays where it is and is not run again"}
 
 
+#: A switch after every cell, from either side.
+ROUTES = ("ba" * 10, "ab" * 10)
+
+
+@pytest.mark.parametrize("name", [name for name in TRAPS if name not in LOSSY | LEAVES])
+def test_a_switch_after_every_cell_is_not_noticed(pair: Pair, name: str, tmp_path: Path) -> None:
+    """A user whose PC comes and goes would find other values, or none."""
+    cells, check = TRAPS[name]
+    for number, route in enumerate(ROUTES):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        whole = [cell.replace("@DIR@", str(folder)) for cell in [*cells, check]]
+        pair.reset()
+        last = pair.a if route[len(cells)] == "a" else pair.b
+        assert not any(pair.journey(whole, route[: len(whole)]))
+        last.assert_ok()
+
+
 @pytest.mark.parametrize("name", TRAPS)
 def test_standby_goes_on_as_the_primary_would(pair: Pair, name: str, tmp_path: Path) -> None:
     """A user would find other values, or none, after the PC went away."""

@@ -632,6 +632,132 @@ add(1)
 add(2); p()
 assert m.v == [1, 2, 5] and get([7]) == 7 and add.__self__ is m
 
+# numbers and texts of the user's own kind, with attributes
+class Metres(float): pass
+class Tag(str): __slots__ = ("note",)
+m = Metres(3); pair = [m, m]; word = Tag("w"); word.note = [1]; words = {"w": word}
+---
+m.unit = "m"; words["w"].note.append(2)
+---
+m.unit += "!"
+assert pair[0].unit == pair[1].unit == "m!" and pair[0] is m and word.note == [1, 2] and word == "w"
+
+# what a pattern matched
+import re
+text = "one 22 three 4"
+whole, first = re.match(r"(\\w+) (?P<n>\\d+)", text), re.search(r"\\d+", text)
+*_, last = re.finditer(r"\\d+", text)
+---
+assert whole["n"] == "22" and first.span() == (4, 6) and last.group() == "4" and last.start() == 13
+assert whole.string is text or whole.string == text
+
+# a read-only array with a view that was made before
+import numpy as np
+a = np.arange(900.0); v = a[5:9]; small = np.arange(4.0); w = small[1:]
+---
+a.flags.writeable = small.flags.writeable = False
+---
+v[0] = -1; w[0] = -2
+assert a[5] == -1 and small[1] == -2 and not a.flags.writeable and not small.flags.writeable
+
+# a view of a small array that did not change
+import numpy as np
+for i in range(40): globals()[f"a{i}"] = np.arange(5.0) + i
+---
+x = 1
+---
+v = a7[1:3]
+---
+v[0] = -5
+assert a7[1] == -5
+
+# a large graph and a name for one of its parts
+rows = [{"n": i, "tags": [str(i)]} for i in range(30_000)]
+---
+one = rows[20_000]["tags"]
+---
+one.append("new")
+---
+other = [rows[5]]; more = [[i] for i in range(30_000)]; more[7] = rows[9]
+---
+rows[9]["n"] = "nine"; one.append("last")
+assert rows[20_000]["tags"] == ["20000", "new", "last"] and other[0] is rows[5] and more[7] is rows[9]
+
+# arrays of other kinds: masked, of records, of a class of the notebook
+import numpy as np
+a = np.arange(600.0); m = np.ma.masked_less(a, 3, copy=False); r = np.rec.array([(1, 2.0), (3, 4.0)], dtype=[("i", "i4"), ("f", "f8")])
+class Signal(np.ndarray):
+    def __array_finalize__(self, other): self.rate = getattr(other, "rate", None)
+s = a[10:40].view(Signal); s.rate = 44; mask = m.mask
+mm = np.memmap("@DIR@/mapped", "f8", "w+", shape=(700,)); mm[5] = 3
+---
+s[0] = -7; r.i[0] = 9; m[5] = np.ma.masked
+---
+a[20] = -1; mask[30] = True
+assert m[10] == -7 and s[10] == -1 and s.rate == 44 and type(s) is Signal and s[1:].rate == 44 and type(m) is np.ma.MaskedArray
+assert m.mask[5] and m.mask[0] and m.count() == 595 and m[30] is np.ma.masked and type(r) is np.recarray and list(r.i) == [9, 3]
+r.f[1] = 5; assert r["f"][1] == 5 and mm[5] == 3 and type(mm) is np.memmap
+
+# figures and their parts
+import matplotlib; matplotlib.use("agg")
+import matplotlib.pyplot as plt
+fig, (ax, ay) = plt.subplots(1, 2); line, = ax.plot([1, 2], label="l"); fig.suptitle("t")
+---
+line.set_color("C3"); ay.bar(["a"], [1])
+---
+assert ax.lines[0] is line and line.get_color() == "C3" and ax.figure is fig and fig.axes == [ax, ay]
+assert len(ay.patches) == 1 and fig._suptitle.get_text() == "t"
+fig.canvas.draw()
+
+# models of scikit-learn, also with a step of the notebook's own
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+class Twice(BaseEstimator, TransformerMixin):
+    def fit(self, X, y=None): self.seen_ = len(X); return self
+    def transform(self, X): return 2 * X
+last = LinearRegression(); model = make_pipeline(Twice(), last)
+---
+model.fit(np.arange(6.0).reshape(-1, 1), np.arange(6.0))
+---
+assert abs(last.coef_[0] - 0.5) < 1e-9 and model[1] is last and type(model[0]) is Twice and model[0].seen_ == 6
+assert model.get_params()["twice"] is model[0]
+
+# frames with categories, times, indices of levels, and texts
+import pandas as pd
+df = pd.DataFrame({"c": pd.Categorical(list("aba")), "t": pd.date_range("2024", periods=3, tz="UTC"), "s": ["x", None, "z"]})
+mi = df.set_index(["c", "t"]); g = df.groupby("c", observed=True); sr = pd.Series([1, 2], index=["p", "q"], name="n")
+---
+df["n"] = range(3); sr["r"] = 9
+---
+assert list(df.columns) == ["c", "t", "s", "n"] and str(df["t"].dtype).endswith("UTC]") and df["s"].isna().sum() == 1
+assert df["c"].cat.categories.tolist() == ["a", "b"] and mi.index.nlevels == 2 and sr.to_dict() == {"p": 1, "q": 2, "r": 9}
+assert g.size().to_dict() == {"a": 2, "b": 1}
+
+# iterators of every kind keep their place
+import itertools
+nums = [1, 2, 3, 4]; d = {"a": 1, "b": 2, "c": 3}
+its = [iter(nums), iter(range(9)), map(abs, [-1, -2, -3]), filter(None, [0, 1, 2]), enumerate("xyz"), reversed(nums), iter("pqr"), iter((1, 2)), itertools.chain([1], [2, 3]), itertools.cycle([1, 2]), iter(d), iter({7})]
+heads = [next(i) for i in its]
+---
+its[0].__next__(); nums.append(5)
+---
+assert [next(i) for i in its[:3]] == [3, 1, 2] and list(its[0]) == [4, 5] and next(its[3]) == 2 and next(its[4]) == (1, "y")
+assert [next(i) for i in its[5:10]] == [3, "q", 2, 2, 2] and list(its[10]) == ["b", "c"] and list(its[11]) == []
+
+# names that only one of them has: a class in a module of the user's own, and its state
+import os, sys, pathlib
+os.chdir("@DIR@"); sys.path.insert(0, "@DIR@"); sys.modules.pop("rkshapes", None)
+_ = pathlib.Path("rkshapes.py").write_text("made = 0\\ncache = {}\\nclass Box:\\n    size = 1\\n    def __init__(self):\\n        global made\\n        made += 1; cache[made] = self\\n"); del _
+import rkshapes; from rkshapes import Box
+b = Box()
+---
+rkshapes.Box(); b.lid = [1]
+---
+assert rkshapes.made == 2 and type(b) is Box is rkshapes.Box and rkshapes.cache[1] is b and b.lid == [1]
+Box(); assert rkshapes.made == 3
+
 # large values
 import numpy as np
 big = np.arange(400_000.0); text = "x" * 3_000_000; raw = bytes(2_500_000); rows = [{"i": i} for i in range(20_000)]

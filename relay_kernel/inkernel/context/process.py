@@ -1,0 +1,162 @@
+"""What belongs to the process: environment, search path, folder, locale, recursion."""
+
+from __future__ import annotations
+
+import importlib
+import locale
+import os
+import re
+import sys
+
+from ..homes import local, travelling
+from .section import Section
+
+#: Of the machine or of the login, not of the notebook: never sent.
+_OF_THE_MACHINE = re.compile(
+    "PATH|LD_LIBRARY_PATH|HOME|USER|LOGNAME|SHELL|HOSTNAME|PWD|OLDPWD|TMPDIR|TEMP|TMP|DISPLAY"
+    "|VIRTUAL_ENV.*|CONDA.*|SSH_.*|XDG_.*|JPY_.*|JUPYTER_.*|RELAY_.*|DBUS_.*|WAYLAND.*|COLUMNS|LINES"
+)
+
+
+class Environ(Section):
+    """Environment variables that changed since the kernel started: never any other."""
+
+    name = "environ"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._before = dict(os.environ)
+        #: The environment as it was last time, and what of it had changed.
+        self._known = (None, {})
+
+    def take(self):
+        """Return name -> value (None: deleted)."""
+        raw = os.environ._data
+        if raw != self._known[0]:
+            self._known = (dict(raw), self._changed())
+        return self._known[1]
+
+    def _changed(self):
+        before, now = self._before, dict(os.environ)
+        names = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+        of_the_user = sorted(name for name in names if not _OF_THE_MACHINE.fullmatch(name))
+        return {name: now.get(name) for name in of_the_user}
+
+    def put(self, wire):
+        """Make the environment that of the start, and then as changed."""
+        wanted = wire or {}
+        for name in [*self.take(), *wanted]:
+            value = wanted[name] if name in wanted else self._before.get(name)
+            if value is None:
+                os.environ.pop(name, None)
+            elif os.environ.get(name) != value:
+                os.environ[name] = value
+
+
+class SearchPath(Section):
+    """Entries that were added to ``sys.path``."""
+
+    name = "path"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._before = list(sys.path)
+
+    def take(self):
+        """Return [entry, whether it was put at the front] of each."""
+        before = set(self._before)
+        known = [at for at, entry in enumerate(sys.path) if entry in before]
+        first = known[0] if known else len(sys.path)
+        return [
+            [travelling(entry), at <= first + 1]
+            for at, entry in enumerate(sys.path)
+            if isinstance(entry, str) and entry not in before
+        ]
+
+    def put(self, wire):
+        """Make ``sys.path`` that of the start with the added entries."""
+        added = [[local(entry), front] for entry, front in wire or []]
+        front = [entry for entry, before in added if before]
+        back = [entry for entry, before in added if not before]
+        wanted = [*front, *self._before, *back]
+        if wanted != sys.path:
+            sys.path[:] = wanted
+            importlib.invalidate_caches()
+
+
+class Folder(Section):
+    """The working folder."""
+
+    name = "folder"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._before = current_folder()
+
+    def take(self):
+        """Return the folder if it is not that of the start."""
+        folder = current_folder()
+        return None if folder == self._before else travelling(folder)
+
+    def put(self, wire):
+        """Change the working folder."""
+        wanted = self._before if wire is None else local(wire)
+        if wanted is None or wanted == current_folder():
+            return
+        if not os.path.isdir(wanted):
+            raise NotADirectoryError(
+                f"there is no folder {wanted} here, so it stays {current_folder()}"
+            )
+        os.chdir(wanted)
+
+
+def current_folder():
+    """Return the working folder, or None if it was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+class Recursion(Section):
+    """The recursion limit."""
+
+    name = "recursion"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._before = sys.getrecursionlimit()
+
+    def take(self):
+        """Return the limit if it was changed."""
+        limit = sys.getrecursionlimit()
+        return limit if limit != self._before else None
+
+    def put(self, wire):
+        """Set the limit."""
+        sys.setrecursionlimit(wire or self._before)
+
+
+class Locale(Section):
+    """How numbers, dates and letters are written."""
+
+    name = "locale"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._before = locale.setlocale(locale.LC_ALL)
+
+    def take(self):
+        """Return the locale if it was changed."""
+        now = locale.setlocale(locale.LC_ALL)
+        return now if now != self._before else None
+
+    def put(self, wire):
+        """Set the locale."""
+        wanted = wire or self._before
+        if wanted == locale.setlocale(locale.LC_ALL):
+            return
+        try:
+            locale.setlocale(locale.LC_ALL, wanted)
+        except locale.Error:
+            raise LookupError(f"the locale {wanted} is not installed here") from None

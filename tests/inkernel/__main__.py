@@ -1,0 +1,89 @@
+"""The slow proofs of the state: python -m tests.inkernel [--programs N] [--routes] [--seed S].
+
+``--programs``: random programs, each on one kernel and on two between which it moves.
+``--routes``: every trap, on every way in which its cells can be spread over two kernels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+import time
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.inkernel.programs import Programs
+from tests.inkernel.rig import CellError, Kernel, Pair
+from tests.inkernel.test_traps import LEAVES, LOSSY
+from tests.inkernel.traps import TRAPS
+
+
+def run_programs(pair: Pair, folder: Path, count: int, start: int) -> None:
+    """Run random programs; stop at the first that differs."""
+    folder.mkdir()
+    truth = Kernel(folder / "store", "nowhere", folder)
+    Programs.pair, Programs.truth, Programs.truth_empty = pair, truth, truth.capture()
+    chosen = settings(
+        max_examples=count,
+        stateful_step_count=25,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        seed(start)(Programs)
+        run_state_machine_as_test(Programs, settings=chosen)
+    finally:
+        truth.stop()
+
+
+def run_routes(pair: Pair, folder: Path) -> list[str]:
+    """Run every trap on every route; return what went wrong."""
+    wrong, done = [], 0
+    for name in TRAPS.keys() - LOSSY - LEAVES:
+        cells, check = TRAPS[name]
+        for places in itertools.product("ab", repeat=len(cells) + 1):
+            route = "".join(places)
+            home = folder / str(done)
+            home.mkdir()
+            whole = [cell.replace("@DIR@", str(home)) for cell in [*cells, check]]
+            pair.reset()
+            done += 1
+            try:
+                problems = pair.journey(whole, route)
+                (pair.a if places[-1] == "a" else pair.b).assert_ok()
+                assert not any(problems), problems
+            except (CellError, AssertionError) as error:
+                wrong.append(f"{name} by {route}: {str(error).splitlines()[-1]}")
+                print(wrong[-1], flush=True)
+    print(f"{done} routes of {len(TRAPS)} traps, {len(wrong)} wrong")
+    return wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--routes", action="store_true")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="proof-") as name:
+        folder = Path(name)
+        pair = Pair(folder)
+        try:
+            wrong = run_routes(pair, folder) if chosen.routes else []
+            if chosen.programs:
+                run_programs(pair, folder / "truth", chosen.programs, chosen.seed)
+                print(f"{chosen.programs} programs, none differs")
+        finally:
+            pair.stop()
+    print(f"{time.monotonic() - began:.0f} s")
+    raise SystemExit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
