@@ -1,6 +1,7 @@
 """The agent of one kernel: orders come in over a session, reports go out.
 
-Orders: ``start``, ``frames``, ``interrupt``, ``warm``, ``apply``, ``want``, ``chunk``.
+Orders: ``start``, ``frames``, ``interrupt``, ``warm``, ``apply``, ``capture``, ``want``,
+``chunk``.
 Reports: ``started``, ``failed``, ``died``, ``frames``, ``captured``, ``uncaptured``, ``applied``,
 ``unapplied``, ``want``, ``chunk``. ``docs/protocol.md`` says what each holds.
 """
@@ -12,20 +13,22 @@ import logging
 import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.agent.guard import Guard
-from relay_kernel.agent.process import KernelProcess, KernelStartError
+from relay_kernel.agent.machine import check_python, place_of
+from relay_kernel.agent.process import KernelKilledError, KernelProcess, KernelStartError
+from relay_kernel.agent.staging import Staging
 from relay_kernel.core.errors import RelayError
 from relay_kernel.core.fence import Fence, Terms
 from relay_kernel.store.chunks import Store, StoreError
-from relay_kernel.store.wanted import Wanted
+from relay_kernel.store.wanted import Prefetched, Wanted, chunk_data
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, unpack
 from relay_kernel.wire.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from relay_kernel.link.pump import Pump
 
@@ -48,9 +51,10 @@ class KernelHost:
         pump: of this end of the session with R.
         store: where chunks go; for ``local`` it is R's own.
         folder: 0700, short, for sockets.
+        far: whether there is a line between this and R, so that chunks are worth compressing.
     """
 
-    def __init__(self, pump: Pump, store: Store, folder: Path) -> None:
+    def __init__(self, pump: Pump, store: Store, folder: Path, *, far: bool = False) -> None:
         self.pump = pump
         self.store = store
         self.folder = folder
@@ -61,12 +65,15 @@ class KernelHost:
         self._late: list[Message] = []
         self._cells: dict[str, _Cell] = {}
         self._captured: tuple[_Cell, KernelFrames] | None = None
-        self._applies: dict[str, int] = {}
-        self._staging: tuple[Message, set[str]] | None = None
+        #: The last cell whose capture came: what is captured on order is not older.
+        self._last = _Cell(0, 0)
+        self._captures: dict[str, _Cell] = {}
+        self._applies: dict[str, Staging] = {}
+        self._staging: Staging | None = None
         #: After an error the kernel drops execute_requests for a moment (stop_on_error). What came
         #: too early waits here until its next answer shows that the moment is over.
         self._held: list[KernelFrames] | None = None
-        self._wanted = Wanted(store)
+        self._wanted = Prefetched(store, pump.flush) if far else Wanted(store)
         self._before: frozenset[str] = frozenset()
         self._now: frozenset[str] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,6 +84,7 @@ class KernelHost:
             "interrupt": self._on_interrupt,
             "warm": self._on_warm,
             "apply": self._on_apply,
+            "capture": self._on_capture,
             "want": self._on_want,
             "chunk": self._on_chunk,
         }
@@ -119,15 +127,17 @@ class KernelHost:
             try:
                 await kernel.start(
                     head["spec"],
-                    cwd=_place(head["cwd"]),
+                    cwd=place_of(head["cwd"]),
                     env={**os.environ, **head["env"]},
                     store=self.store.root,
                     place=head["place"],
+                    limits=head.get("limits") or {},
                 )
-                _check_python(kernel.info, head.get("python"))
+                check_python(kernel.info, head.get("python"))
             except KernelStartError as error:
                 await kernel.stop()
-                self._report("failed", reason=str(error))
+                killed = isinstance(error, KernelKilledError)
+                self._report("failed", reason=str(error), killed=killed)
                 return
             except Exception as error:
                 log.exception("kernel %s cannot be started", head["spec"])
@@ -210,12 +220,19 @@ class KernelHost:
         self.pump.send(pack(frames, cell=cell.number, epoch=cell.epoch, status=status))
 
     def _on_own(self, frames: KernelFrames) -> None:
-        number = self._applies.pop(frames.parent_id, None)
-        if number is not None:
+        staging = self._applies.pop(frames.parent_id, None)
+        if staging is not None:
             self.store.writers -= 1
-            self._on_applied(number, frames.content)
+            self._on_applied(staging, frames.content)
+        ordered = self._captures.pop(frames.parent_id, None)
+        if ordered is not None:
+            self._report_capture()
+            newest = max(ordered, self._last, key=lambda cell: cell.number)
+            self._captured = (newest, frames)
+            self._report_capture()
 
     def _on_captured(self, cell: _Cell, frames: KernelFrames) -> None:
+        self._last = cell
         held, self._held = self._held or [], None
         for waiting in held:
             if self._kernel:
@@ -233,6 +250,8 @@ class KernelHost:
         content = frames.content
         about = {"cell": cell.number, "epoch": cell.epoch}
         if content.get("status") != "ok":
+            # It may have written a part of it.
+            self.store.untidy = True
             reason = content.get("reason", "the kernel did not say why")
             self._report("uncaptured", **about, reason=reason)
             return
@@ -240,6 +259,7 @@ class KernelHost:
         self._keep(chunks)
         head = {**about, "chunks": chunks, "seconds": content["seconds"]}
         head["left"] = content.get("left", {})
+        head["parked"] = content.get("parked", {})
         self.pump.send(Message("captured", head, (frames.body[4],)))
 
     def _keep(self, keys: list[str]) -> None:
@@ -259,53 +279,78 @@ class KernelHost:
 
     def _on_apply(self, message: Message) -> None:
         missing = self.store.missing(message.head["chunks"])
-        self._staging = (message, set(missing))
-        if missing:
-            self._report("want", keys=missing)
+        self._stage(Staging(message, set(missing)))
+
+    def _stage(self, staging: Staging) -> None:
+        self._staging = staging
+        self.store.keep("staging", staging.order.head["chunks"])
+        if staging.missing:
+            self._report("want", keys=sorted(staging.missing))
         else:
             self._apply_staged()
 
     def _on_chunk(self, message: Message) -> None:
-        key = message.head["key"]
+        key, gone = message.head["key"], bool(message.head.get("lost"))
         try:
-            if "error" in message.head:
+            if "error" in message.head and not gone:
                 raise StoreError(message.head["error"])
-            self.store.put(key, bytes(message.parts[0]))
-        except (StoreError, OSError) as error:
+            if not gone:
+                self.store.put(key, chunk_data(message))
+        except StoreError as error:
             self._unapplied(str(error))
             return
-        if self._staging and key in self._staging[1]:
-            self._staging[1].discard(key)
-            if not self._staging[1]:
-                self._apply_staged()
+        except OSError as error:
+            self._unapplied(f"the disk refused: {error.strerror or error}; see {self.store.root}")
+            return
+        if self._staging and self._staging.came(key, gone=gone):
+            self._apply_staged()
 
     def _apply_staged(self) -> None:
-        if self._staging is None:
+        staging = self._staging
+        if staging is None:
             return
         if self._kernel is None:
             self._unapplied("there is no kernel to take it")
             return
-        message, _ = self._staging
         self._staging = None
-        self._keep(message.head["chunks"])
-        cell = message.head["cell"]
+        self._keep(staging.order.head["chunks"])
+        self.store.keep("staging", ())
         self.store.writers += 1
-        order = self._kernel.ask("relay_apply_request", {"cell": cell}, *message.parts)
-        self._applies[order] = cell
+        content = {"cell": staging.cell, "final": staging.final}
+        order = self._kernel.ask("relay_apply_request", content, *staging.order.parts)
+        self._applies[order] = staging
 
     def _unapplied(self, reason: str) -> None:
         if self._staging:
-            number = self._staging[0].head["cell"]
+            number = self._staging.cell
             self._staging = None
             self._report("unapplied", cell=number, reason=reason)
 
-    def _on_applied(self, number: int, content: dict[str, Any]) -> None:
-        if content.get("status") == "ok":
-            self._report("applied", cell=number, problems=content["problems"])
-        else:
-            self._report("unapplied", cell=number, reason=content.get("reason", "unknown"))
+    def _on_applied(self, staging: Staging, content: dict[str, Any]) -> None:
+        match content.get("status"):
+            case "ok":
+                parked = content.get("parked", {})
+                self._report(
+                    "applied", cell=staging.cell, problems=content["problems"], parked=parked
+                )
+            case "damaged":
+                log.warning("chunks are damaged here, and are asked for again: %s", content["keys"])
+                self.store.drop(content["keys"])
+                staging.again(content["keys"])
+                self._stage(staging)
+            case _:
+                reason = content.get("reason", "unknown")
+                self._report("unapplied", cell=staging.cell, reason=reason)
 
     # ------------------------------------------------------------------ state going out
+
+    def _on_capture(self, message: Message) -> None:
+        """Capture once more, behind what the kernel is at; R lacks something of the last one."""
+        if self._kernel and self._admit(message):
+            self.store.writers += 1
+            ordered = _Cell(message.head["cell"], message.head["epoch"])
+            content = {"cell": ordered.number, "distrust": bool(message.head["distrust"])}
+            self._captures[self._kernel.ask("relay_capture_request", content)] = ordered
 
     def _on_want(self, message: Message) -> None:
         self._wanted.keys.extend(message.head["keys"])
@@ -314,8 +359,12 @@ class KernelHost:
     # ------------------------------------------------------------------ end
 
     def _forget_kernel(self) -> None:
-        self.store.writers -= len(self._cells) + len(self._applies) + bool(self._captured)
-        self._captured = None
+        open_ = len(self._cells) + len(self._applies) + len(self._captures) + bool(self._captured)
+        self.store.writers -= open_
+        # A kernel that is killed while it writes leaves pieces.
+        self.store.untidy = True
+        self._captures.clear()
+        self._captured, self._last = None, _Cell(0, 0)
         self._kernel = None
         self._held = None
         self._staging = None
@@ -348,26 +397,3 @@ class KernelHost:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _place(cwd: str) -> str:
-    """The folder at this target for a folder at the server, which is given relative to its home."""
-    home = Path.home()
-    path = Path(cwd) if os.path.isabs(cwd) else home / cwd
-    return str(path if path.is_dir() else home)
-
-
-def python_of(info: dict[str, Any]) -> str:
-    """Major and minor version of the Python that a kernel runs, from its kernel_info."""
-    version = str(info.get("language_info", {}).get("version", ""))
-    return ".".join(version.split(".")[:2])
-
-
-def _check_python(info: dict[str, Any], wanted: str | None) -> None:
-    """Code objects do not cross minor versions of Python: loading one crashes the interpreter."""
-    here = python_of(info)
-    if wanted and here != wanted:
-        raise KernelStartError(
-            f"its kernel runs Python {here}, and the one on the server {wanted}: "
-            f"variables cannot move between them; install Python {wanted} here"
-        )

@@ -41,6 +41,10 @@ class KernelStartError(RelayError):
     """A kernel could not be started; the text says which and why."""
 
 
+class KernelKilledError(KernelStartError):
+    """Something ended it while it started: that says nothing against starting it again."""
+
+
 class KernelProcess:
     """A kernel of ours, on ``ipc`` sockets in a private folder.
 
@@ -69,17 +73,26 @@ class KernelProcess:
         self._manager: AsyncKernelManager | None = None
         self._up = False
         self._stopping = False
+        self._end: KernelStartError | None = None
         self._heard = asyncio.Event()
         self._answers: dict[str, asyncio.Future[KernelFrames]] = {}
 
     # ------------------------------------------------------------------ start
 
     async def start(
-        self, spec: str, *, cwd: str, env: dict[str, str], store: Path, place: str
+        self,
+        spec: str,
+        *,
+        cwd: str,
+        env: dict[str, str],
+        store: Path,
+        place: str,
+        limits: dict[str, float] | None = None,
     ) -> None:
         """Launch the kernel of a kernelspec, and put our code into it.
 
-        ``place`` names the target, for what is said of variables that stay there.
+        ``place`` names the target, for what is said of variables that stay there; ``limits`` is
+        what packing one of them may take.
 
         Raises:
             KernelStartError: no such kernelspec, its interpreter is gone, or it does not answer.
@@ -96,7 +109,7 @@ class KernelProcess:
                 await manager.start_kernel(cwd=cwd, env=env, stdout=output, stderr=output)
                 self._watch()
                 self._connect()
-                await self._prepare(store, place)
+                await self._prepare({"store": str(store), "place": place, **(limits or {})})
                 self._up = True
         except TimeoutError:
             text = f"kernel {spec} does not answer after {START_TIMEOUT:.0f} s"
@@ -123,12 +136,13 @@ class KernelProcess:
             socket.connect(f"ipc://{info['ip']}-{info[channel + '_port']}")
             self._channels[channel] = ZmqChannel(socket, partial(self._receive, channel))
 
-    async def _prepare(self, store: Path, place: str) -> None:
-        code = injection({"store": str(store), "kernel_id": self.id, "place": place})
+    async def _prepare(self, options: dict[str, Any]) -> None:
+        code = injection({**options, "kernel_id": self.id})
         content = {"code": code, "silent": True, "store_history": False, "allow_stdin": False}
-        info = asyncio.ensure_future(self.request("kernel_info_request", {}))
-        reply = (await self.request("execute_request", content)).content
-        self.info = (await info).content
+        info, answer = await asyncio.gather(
+            self.request("kernel_info_request", {}), self.request("execute_request", content)
+        )
+        self.info, reply = info.content, answer.content
         if reply.get("status") != "ok":
             why = f"{reply.get('ename')}: {reply.get('evalue')}"
             raise KernelStartError(f"relay's code does not run in this kernel: {why}")
@@ -146,7 +160,13 @@ class KernelProcess:
             channel.send(join(message, self._session.sign(message.body[:4])))
 
     def ask(self, msg_type: str, content: dict[str, Any], *buffers: Part) -> str:
-        """Send a message of our own on shell; its answer goes to ``on_own``. Returns its id."""
+        """Send a message of our own on shell; its answer goes to ``on_own``. Returns its id.
+
+        Raises:
+            KernelStartError: the kernel has ended.
+        """
+        if self._end:
+            raise self._end
         message = self._session.msg(msg_type, content)
         self._channels["shell"].send([*self._session.serialize(message), *buffers])
         return str(message["header"]["msg_id"])
@@ -237,9 +257,11 @@ class KernelProcess:
 
     def _ended(self, code: int) -> None:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        error = KernelKilledError if code < 0 else KernelStartError
+        self._end = error(f"the kernel ended with {how}")
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(KernelStartError(f"the kernel ended with {how}"))
+                answer.set_exception(self._end)
         self._answers.clear()
         # What it said before it died comes first; after its death, nothing does.
         for channel in self._channels.values():

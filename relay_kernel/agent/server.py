@@ -20,6 +20,7 @@ from relay_kernel.link.clock import now
 from relay_kernel.link.peer import is_own
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stream import SocketStream
+from relay_kernel.store.cache import bound
 from relay_kernel.store.chunks import Store, sweep
 from relay_kernel.store.spool import SpoolFile
 from relay_kernel.wire import frames, notes
@@ -42,6 +43,8 @@ IDLE = 600.0
 #: Seconds for a goodbye to get over the line; logind waits for 5 s in all.
 FAREWELL = 2.0
 _TICK = 5.0
+#: Seconds between looks at how much the stores of notebooks take that are away.
+LOOK = 3600.0
 #: What names a session or a notebook; it becomes part of a path.
 _NAME = re.compile(r"[0-9A-Za-z-]{1,80}")
 
@@ -78,7 +81,7 @@ class AgentServer:
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._connected, path)
         path.chmod(0o600)
-        sweeper = asyncio.ensure_future(self._sweep())
+        sweeper = asyncio.gather(self._sweep(), self._bound())
         try:
             await self._ended.wait()
         finally:
@@ -186,7 +189,10 @@ class AgentServer:
         pump = Pump(session, lambda event: self._on_event(name, event))
         folder = self._places.run / f"a{name[:8]}"
         folder.mkdir(mode=0o700, exist_ok=True)
-        host = KernelHost(pump, Store(self._places.store / notebook), folder)
+        store = Store(self._places.store / notebook)
+        # What the first state does not need is of an earlier time, or of a process that was killed.
+        store.untidy = True
+        host = KernelHost(pump, store, folder, far=True)
         self._guests[name] = _Guest(name, notebook, float(hello["keep"]), host)
         return self._guests[name]
 
@@ -219,6 +225,12 @@ class AgentServer:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _bound(self) -> None:
+        while True:
+            living = frozenset(guest.notebook for guest in self._guests.values())
+            await asyncio.to_thread(bound, self._places.store, living)
+            await asyncio.sleep(LOOK)
 
     async def _sweep(self) -> None:
         while True:

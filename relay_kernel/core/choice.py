@@ -100,11 +100,11 @@ def _holds_head(router: Router, target: Target) -> bool:
 
 def _worth_waiting(router: Router, target: Target, now: float) -> bool:
     """Whether a standby will hold the head in a moment: it was filled before."""
+    was_filled = target.applied > 0 and target.name != router.primary
     return (
         target.kernel
-        and target.name != router.primary
+        and (was_filled or target.applied < 0)
         and target.phase in {Phase.FILLING, Phase.READY}
-        and target.applied > 0
         and now >= target.impatient_until
     )
 

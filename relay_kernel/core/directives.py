@@ -19,6 +19,14 @@ class Directives:
     lines: tuple[tuple[str, ...], ...] = field(default=())
     """The words after each ``%relay``; ``("?",)`` for ``%relay?``."""
 
+    @property
+    def restore(self) -> tuple[str, ...] | None:
+        """What follows ``%relay restore``, where that asks for a state and not for a list."""
+        for words in self.lines:
+            if words[:1] == ("restore",) and words[1:] != ("list",):
+                return words[1:]
+        return None
+
 
 def parse(code: str) -> Directives:
     """Find the directives of a cell. Lines inside a string are taken for directives as well."""

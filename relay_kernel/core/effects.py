@@ -85,4 +85,11 @@ class Discard:
     target: str
 
 
-Effect = Dispatch | Fail | Abort | Tell | Ask | StartKernel | Fill | Interrupt | Discard
+@dataclass(frozen=True)
+class Restore:
+    """Get ready the kept state that a cell asks for; ``StateRestored`` is the answer."""
+
+    cell: int
+
+
+Effect = Dispatch | Fail | Abort | Tell | Ask | StartKernel | Fill | Interrupt | Discard | Restore

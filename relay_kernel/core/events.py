@@ -24,6 +24,8 @@ class CellSubmitted:
     """Of ``%%relay once``: whatever happens, it is not started twice."""
     silent: bool = False
     """Front ends show nothing of it, so notices wait for another."""
+    restores: bool = False
+    """Of ``%relay restore``: a kept state is put back before it."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class KernelFailed:
 
     target: str
     reason: str
+    killed: bool = False
+    """Something ended it while it started, which it may not do a second time."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,14 @@ class ValuesLeftBehind:
     target: str
     reasons: Mapping[str, str]
     """By name, what follows "because"."""
+
+
+@dataclass(frozen=True)
+class StateRestored:
+    """The kept state that a cell asked for is the newest snapshot now; or cannot be had."""
+
+    cell: int
+    ok: bool
 
 
 @dataclass(frozen=True)
@@ -181,6 +193,7 @@ Event = (
     | SnapshotArrived
     | SnapshotFailed
     | ValuesLeftBehind
+    | StateRestored
     | SnapshotApplied
     | ApplyFailed
     | TargetForced

@@ -24,6 +24,7 @@ class Cell:
     ok: bool | None = None
     once: bool = False
     silent: bool = False
+    restores: bool = False
 
 
 @dataclass
@@ -37,10 +38,13 @@ class Target:
     kernel: bool = False
     #: A kernel was ordered, and neither answers nor has failed yet.
     starting: bool = False
-    #: The cell whose state its kernel holds; 0 is the empty state all kernels start with.
+    #: The cell whose state its kernel holds; 0 is the empty state all kernels start with, and -1
+    #: any that was replaced by a kept one.
     applied: int = 0
     filling: int | None = None
     deaths: int = 0
+    #: Starts in a row that failed.
+    failures: int = 0
     impatient_until: float = 0.0
 
     def describe(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from relay_kernel.core import events as ev
 from relay_kernel.core import loss as losses
+from relay_kernel.core import restoring
 from relay_kernel.core.choice import Go, Lose, Refuse, Wait, choose
 from relay_kernel.core.effects import (
     Abort,
@@ -71,6 +72,8 @@ class Router:
         """What the next cell ends with, since it was written for variables that are lost."""
         self.asking: Loss | None = None
         """A loss of which the user is asked what to do; nothing runs meanwhile."""
+        self.restoring: int | None = None
+        """The cell that waits for a kept state."""
         self.unkept_reason = ""
         self._told: set[str] = set()
         self._told_of: set[tuple[str, str]] = set()
@@ -90,6 +93,7 @@ class Router:
             ev.SnapshotArrived: self._snapshot_arrived,
             ev.SnapshotFailed: self._snapshot_failed,
             ev.ValuesLeftBehind: self._values_left_behind,
+            ev.StateRestored: lambda event, now: restoring.done(self, event),
             ev.SnapshotApplied: self._snapshot_applied,
             ev.ApplyFailed: self._apply_failed,
             ev.TargetForced: self._target_forced,
@@ -128,9 +132,8 @@ class Router:
     # ------------------------------------------------------------------ cells
 
     def _cell_submitted(self, event: ev.CellSubmitted, now: float) -> list[Effect]:
-        cell = Cell(
-            event.cell, event.target, event.stops, now, once=event.once, silent=event.silent
-        )
+        cell = Cell(event.cell, event.target, event.stops, now, once=event.once)
+        cell.silent, cell.restores = event.silent, event.restores
         self.queue.append(cell)
         return losses.ask(self)
 
@@ -191,7 +194,7 @@ class Router:
         if target.kernel:
             effects = self._lose(target.name, "its agent was restarted", now)
         self._enter(target, Phase.LINKED, now)
-        target.deaths = 0
+        target.deaths = target.failures = 0
         return [*effects, self._start(target)]
 
     def _start(self, target: Target) -> StartKernel:
@@ -225,7 +228,7 @@ class Router:
     def _kernel_started(self, event: ev.KernelStarted, now: float) -> list[Effect]:
         target = self.targets[event.target]
         target.kernel, target.starting = True, False
-        target.applied, target.filling = 0, None
+        target.applied, target.filling, target.failures = 0, None, 0
         self._enter(target, Phase.READY, now)
         return []
 
@@ -233,6 +236,9 @@ class Router:
         target = self.targets[event.target]
         target.kernel, target.starting, target.filling = False, False, None
         target.reason = event.reason
+        target.failures += 1
+        if event.killed and target.failures <= DEATHS:
+            return [self._start(target)]
         if event.target != LOCAL:
             self._notice_once(f"{event.target}: {event.reason}")
         return []
@@ -330,8 +336,12 @@ class Router:
         """Refill standbys and dispatch the next cell, as far as that goes without another event."""
         effects = [*self._refill(now), *losses.refuse_next(self)]
         self._wait_until = None
+        restoring.forget(self)
         while self.queue and not self.running and not self.asking:
             cell = self.queue[0]
+            if cell.restores:
+                more, self._wait_until = restoring.begin(self, cell, now)
+                return [*effects, *more]
             match choose(self, cell, now):
                 case Go(target, reason):
                     effects += self._dispatch(self.queue.popleft(), target, reason)

@@ -10,19 +10,22 @@ from relay_kernel.core import events as ev
 from relay_kernel.core.fence import heartbeat
 from relay_kernel.core.model import LOCAL, OnLoss, Policy
 from relay_kernel.core.router import Router
-from relay_kernel.kernel.relay import Relay, Setup
+from relay_kernel.kernel.relay import Relay
+from relay_kernel.kernel.restore import Restore, about
 from relay_kernel.kernel.state import StateMover
 from relay_kernel.kernel.status import StatusFile
 from relay_kernel.kernel.targets import Callbacks, LocalTarget, RemoteTarget, TargetLink
 from relay_kernel.settings.config import Config, ConfigError, load_config
 from relay_kernel.settings.paths import find_places
 from relay_kernel.store.chunks import Store, sweep
+from relay_kernel.store.kept import Held, KeptStates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
     from relay_kernel.kernel.frontend import FrontEnd
+    from relay_kernel.kernel.setup import Setup
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +42,21 @@ def build(
     config, complaint = _config(places.config)
     names = [target.name for target in config.targets] + [LOCAL]
     wanted = config.kernel
+    setup.limits = {
+        "seconds_per_component": wanted.seconds_per_component,
+        "bytes_per_component": wanted.bytes_per_component,
+    }
     policy = Policy(cast("OnLoss", wanted.on_loss), wanted.lost_after, wanted.wait_at_submit)
     router = Router(names, policy)
     living = frozenset(path.stem for path in places.kernels.glob("*.json"))
     sweep(places.store, time.time(), living)
+    kept = KeptStates(places.kept, wanted.keep_states, wanted.keep_gib * (1 << 30))
+    kept.adopt(places.store)
+    kept.trim(time.time())
+    held = Held(places.store / setup.notebook)
     store = Store(places.store / setup.notebook)
+    # A process of this notebook may have been killed while it wrote.
+    store.untidy = True
     folder = places.run / f"k{setup.notebook[-8:]}"
     folder.mkdir(mode=0o700, exist_ok=True)
 
@@ -65,9 +78,17 @@ def build(
         for target in config.targets
     }
     links[LOCAL] = LocalTarget(callbacks, store, folder)
-    state = StateMover(store, links, callbacks.event)
+    state = StateMover(
+        store,
+        links,
+        callbacks.event,
+        primary=lambda: (router.primary, router.epoch),
+        about=lambda text, cell: about(setup.path, setup.notebook, text, cell, time.time()),
+    )
+    infos: dict[str, dict[str, Any]] = {}
+    restore = Restore(kept, state, setup.path or setup.notebook, infos, held)
     status = StatusFile(places.kernels / f"{setup.notebook}.json", setup, router, links, state)
-    relay = Relay(setup, router, front, links, state, status, on_end)
+    relay = Relay(setup, router, front, links, state, restore, status, on_end)
     if complaint:
         relay.emit(ev.TargetRefused(LOCAL, complaint))
     return relay, [link.run() for link in links.values()]

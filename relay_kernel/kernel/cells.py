@@ -57,7 +57,8 @@ class Cells:
 
     def add(self, request: KernelFrames, *, silent: bool, directives: Directives) -> Cell:
         """A new cell, with the next number."""
-        self._last += 1
+        # A state that is put back counts as that of a cell of its own.
+        self._last += 1 if directives.restore is None else 2
         cell = Cell(self._last, request, silent, directives, shown=Shown(self.renamed))
         self._by_number[cell.number] = self._by_id[request.id] = cell
         return cell
@@ -72,8 +73,8 @@ class Cells:
     def forget(self, kept: int) -> None:
         """The cells up to ``kept`` will never run again: drop what they showed."""
         for number in range(self._forgotten + 1, kept + 1):
-            cell = self._by_number[number]
-            if cell.replied:
+            cell = self._by_number.get(number)
+            if cell and cell.replied:
                 cell.shown = Shown(self.renamed)
                 cell.request.body[3:] = [b"{}"]
         self._forgotten = max(self._forgotten, kept)

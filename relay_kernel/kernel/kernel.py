@@ -15,7 +15,7 @@ from traitlets import Unicode
 from relay_kernel import __version__
 from relay_kernel.kernel.build import build
 from relay_kernel.kernel.frontend import FrontEnd
-from relay_kernel.kernel.relay import Setup
+from relay_kernel.kernel.setup import Setup
 
 if TYPE_CHECKING:
     from relay_kernel.kernel.relay import Relay

@@ -10,6 +10,7 @@ from relay_kernel.core.model import LOCAL, Phase
 
 if TYPE_CHECKING:
     from relay_kernel.core.router import Router
+    from relay_kernel.kernel.restore import Restore
     from relay_kernel.kernel.state import StateMover
     from relay_kernel.kernel.targets import TargetLink
 
@@ -21,6 +22,9 @@ HELP = """\
 %%relay once                   never run this cell twice, whatever is lost; also after TARGET
 %relay vars                    the variables: what is where, what stayed behind and why
 %relay rebuild NAME            run the cells again that made a variable which stayed behind
+%relay restore                 put back what an earlier kernel of this notebook left
+%relay restore list            what is kept; `%relay restore 2` takes one of that list
+%relay restore --replace       the same in place of the variables that are here
 %relay on_loss rerun|stop|ask  what becomes of cells whose target is lost
 %relay?                        this text"""
 
@@ -31,6 +35,7 @@ class Notebook(Protocol):
     router: Router
     links: dict[str, TargetLink]
     state: StateMover
+    restore: Restore
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,11 @@ def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
             return Answer(_variables(notebook))
         case ("rebuild", _, *_):
             return Answer("")  # The kernel does it, as part of the cell.
+        case ("restore", "list"):
+            return Answer(notebook.restore.listing())
+        case ("restore", *_):
+            outcome = notebook.restore.outcome(notebook.router.primary)
+            return Answer(outcome.text, ok=outcome.ok)
         case ("auto",):
             return Answer("from the next cell on: wherever is best", ev.TargetForced(None))
         case ("on_loss", "rerun" | "stop" | "ask" as policy):
@@ -83,6 +93,8 @@ def _status(notebook: Notebook) -> str:
         f"{_safe(notebook)}; epoch {router.epoch}; "
         f"target: {choice}; on_loss: {router.policy.on_loss}"
     )
+    if hint := notebook.restore.hint():
+        rows.append(hint)
     return "\n".join(rows)
 
 
@@ -105,4 +117,7 @@ def _variables(notebook: Notebook) -> str:
         rows.append(f"{name} ({why['type']}) stays where it is: {why['reason']}")
     for target, problems in notebook.state.problems.items():
         rows += [f"{name} did not arrive at {target}: {why}" for name, why in problems.items()]
+    for target, parked in notebook.state.parked.items():
+        rows += [f"{name} is kept on disk at {target}: {why}" for name, why in parked.items()]
+    rows += notebook.state.remarks()
     return "\n".join(rows)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from relay_kernel.agent.host import python_of
+from relay_kernel.agent.machine import python_of
 from relay_kernel.core import effects as ef
 from relay_kernel.core import events as ev
 from relay_kernel.core.directives import parse
@@ -33,6 +30,8 @@ if TYPE_CHECKING:
 
     from relay_kernel.core.router import Router
     from relay_kernel.kernel.frontend import FrontEnd
+    from relay_kernel.kernel.restore import Restore
+    from relay_kernel.kernel.setup import Setup
     from relay_kernel.kernel.state import StateMover
     from relay_kernel.kernel.status import StatusFile
     from relay_kernel.kernel.targets import TargetLink
@@ -40,18 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Seconds for the goodbyes at the end. A front end gets its answer within two.
-_CLOSE_TIMEOUT = 1.5
-
-
-@dataclass
-class Setup:
-    """What one R was started with."""
-
-    notebook: str
-    spec: str
-    """The kernelspec that it relays to."""
-    hash_seed: int = field(default_factory=lambda: secrets.randbelow(2**32 - 1) + 1)
-    """The same at all targets: the order of a set depends on it."""
+_CLOSE_TIMEOUT = 1.2
 
 
 class Relay:
@@ -68,6 +56,7 @@ class Relay:
         front: FrontEnd,
         links: dict[str, TargetLink],
         state: StateMover,
+        restore: Restore,
         status: StatusFile,
         on_end: Callable[[], None],
     ) -> None:
@@ -76,8 +65,9 @@ class Relay:
         self.front = front
         self.links = links
         self.state = state
+        self.restore = restore
         self.cells = Cells()
-        self.infos: dict[str, dict[str, Any]] = {}
+        self.infos = restore.infos
         """By target: the kernel_info of its kernel."""
         self._status = status
         self._on_end = on_end
@@ -98,6 +88,7 @@ class Relay:
             ef.Fill: lambda effect: self.state.fill(effect.target),
             ef.Interrupt: lambda effect: self.links[effect.target].interrupt(),
             ef.Discard: self._discard,
+            ef.Restore: lambda effect: self._restore(effect.cell),
         }
         self._requests: dict[str, Callable[[KernelFrames], None]] = {
             "execute_request": self._on_execute,
@@ -112,9 +103,7 @@ class Relay:
             "failed": self._on_failed,
             "died": self._on_died,
             "captured": self._on_captured,
-            "uncaptured": lambda t, m: self.emit(
-                ev.SnapshotFailed(m.head["epoch"], m.head["cell"], m.head["reason"])
-            ),
+            "uncaptured": lambda t, m: self.state.uncaptured(t, m.head),
             "applied": lambda t, m: self.state.applied(t, m.head),
             "unapplied": lambda t, m: self.state.unapplied(t, m.head),
             "want": lambda t, m: self.state.wanted(t, m.head["keys"]),
@@ -192,7 +181,8 @@ class Relay:
         cell = self.cells.add(message, silent=silent, directives=directives)
         stops = bool(content.get("stop_on_error", True)) and not silent
         target, once = directives.target, directives.once
-        self.emit(ev.CellSubmitted(cell.number, target, stops, once, silent))
+        restores = directives.restore is not None
+        self.emit(ev.CellSubmitted(cell.number, target, stops, once, silent, restores))
 
     def _on_input(self, message: KernelFrames) -> None:
         cell = self._question.cell
@@ -229,9 +219,10 @@ class Relay:
 
     async def close(self, reason: str) -> None:
         """End the kernels at all targets, and what is kept for them."""
+        await self.state.finish(lambda: bool(self.router.unkept))
         ends = [asyncio.ensure_future(link.close(reason)) for link in self.links.values()]
         await asyncio.wait(ends, timeout=_CLOSE_TIMEOUT)
-        self.state.store.remove()
+        self.restore.keep()
         self._status.remove()
 
     # ------------------------------------------------------------------ effects
@@ -275,21 +266,23 @@ class Relay:
             # What Python the variables come from is known once the first kernel is up.
             self._start_later.add(target)
             return
-        home, here = Path.home(), Path.cwd()
-        near = here.relative_to(home) if here.is_relative_to(home) else here
-        env = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", str(self.setup.hash_seed))}
-        if name := os.environ.get("JPY_SESSION_NAME"):
-            env["JPY_SESSION_NAME"] = name
         head = {
-            "spec": self.setup.spec,
+            **self.setup.start(far=target != LOCAL),
             "place": target,
-            "cwd": str(here if target == LOCAL else near),
-            "env": env,
             "epoch": self.router.epoch,
             "lease": None if target == LOCAL else asdict(terms(self.router.policy)),
             "python": None if target == LOCAL else python_of(self.infos[LOCAL]),
         }
         self.links[target].send(Message("start", head))
+
+    def _restore(self, number: int) -> None:
+        words = self.cells[number].directives.restore or ()
+        self.restore.begin(
+            words,
+            number - 1,
+            is_wanted=lambda: self.router.restoring == number,
+            done=lambda ok: self.emit(ev.StateRestored(number, ok)),
+        )
 
     def _discard(self, effect: ef.Discard) -> None:
         target = effect.target
@@ -321,10 +314,10 @@ class Relay:
         self.switchboard.kernel_started()
 
     def _on_failed(self, target: str, message: Message) -> None:
-        reason = message.head["reason"]
-        self._forget_kernel(target, reason, for_good=True)
-        self.emit(ev.KernelFailed(target, reason))
-        if target == LOCAL:
+        reason, killed = message.head["reason"], message.head.get("killed", False)
+        self._forget_kernel(target, reason, for_good=not killed)
+        self.emit(ev.KernelFailed(target, reason, killed))
+        if target == LOCAL and not self.router.targets[LOCAL].starting:
             self._desk.do_without(reason)
 
     def _on_died(self, target: str, message: Message) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay_kernel.core.router import Router
-    from relay_kernel.kernel.relay import Setup
+    from relay_kernel.kernel.setup import Setup
     from relay_kernel.kernel.state import StateMover
     from relay_kernel.kernel.targets import TargetLink
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from relay_kernel.settings.address import parse_address
@@ -55,6 +55,14 @@ class KernelConfig:
     wait_at_submit: float = 5.0
     """Quiet for so long when a cell is sent, it runs elsewhere."""
     heartbeat: float = 1.0
+    keep_states: int = 3
+    """How many states of one notebook are kept when its kernels have ended."""
+    keep_gib: float = 10.0
+    """How much all of them may take, in GiB."""
+    seconds_per_component: float = 10.0
+    """A variable that takes longer to be packed stays where it is; 0 for no limit."""
+    bytes_per_component: int = 0
+    """A variable that is larger when packed stays where it is; 0 for no limit."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +166,16 @@ def _target(section: Section) -> TargetConfig:
 
 
 def _kernel(section: Section) -> KernelConfig:
-    section.allow(("on_loss", "lost_after", "wait_at_submit", "heartbeat"))
+    section.allow(tuple(field.name for field in fields(KernelConfig)))
     return KernelConfig(
         on_loss=section.choice("on_loss", "rerun", ON_LOSS),
         lost_after=section.number("lost_after", 60.0, 1, 86400),
         wait_at_submit=section.number("wait_at_submit", 5.0, 0, 3600),
         heartbeat=section.number("heartbeat", 1.0, 0.05, 60),
+        keep_states=section.whole("keep_states", 3, 0, 100),
+        keep_gib=section.number("keep_gib", 10.0, 0, 1e6),
+        seconds_per_component=section.number("seconds_per_component", 10.0, 0, 1e6),
+        bytes_per_component=section.whole("bytes_per_component", 0, 0, 1 << 62),
     )
 
 

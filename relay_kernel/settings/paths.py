@@ -69,6 +69,11 @@ class Places:
         """Chunks and manifests."""
         return self.state / "store"
 
+    @property
+    def kept(self) -> Path:
+        """States of notebooks that ended, for ``%relay restore``."""
+        return self.state / "kept"
+
     def make(self) -> Places:
         """Create the folders, private to this user; returns itself.
 

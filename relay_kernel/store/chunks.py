@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 #: blake2b with 20 bytes, in hexadecimal.
 _KEY = re.compile(r"[0-9a-f]{40}")
 
+#: Bytes that a chunk has at most; ``inkernel`` cuts them.
+CHUNK = 1 << 20
+#: The newest manifest of a store that is safe, and what it is of, in a few words for a list.
+MANIFEST, ABOUT = "manifest.json", "about.json"
+
 #: Seconds after which a store that nobody has written a manifest to is nobody's.
 ABANDONED = 14 * 86400.0
 
@@ -39,11 +44,18 @@ class Store:
 
     A chunk is kept as long as some owner keeps it (:meth:`keep`); nothing is collected while a
     kernel may be writing (:attr:`writers`), since it does not write again what it finds here.
+
+    Attributes:
+        root: the folder.
+        writers: how many kernels may be writing.
+        untidy: whether there may be files that nobody ever kept: of a process that was killed, or
+            of a capture that failed. They go at the next :meth:`keep`.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.writers = 0
+        self.untidy = False
         self._kept: dict[str, frozenset[str]] = {}
         self._seen: set[str] = set()
         self._durable: set[str] = set()
@@ -75,6 +87,12 @@ class Store:
             raise StoreError(f"chunk {key[:12]} is damaged on disk; it was removed")
         return data
 
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove chunks that somebody found damaged, so that they are missing."""
+        for key in keys:
+            self._path(key).unlink(missing_ok=True)
+            self._durable.discard(key)
+
     def put(self, key: str, data: bytes) -> None:
         """Add a chunk; all or nothing, and not yet durable.
 
@@ -87,12 +105,35 @@ class Store:
         path = self._path(key)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         draft = path.with_name(f".{key}.{os.getpid()}")
-        draft.write_bytes(data)
-        draft.chmod(0o600)
-        draft.rename(path)
+        try:
+            draft.write_bytes(data)
+            draft.chmod(0o600)
+            draft.rename(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
 
-    def save(self, manifest: bytes, keys: Iterable[str]) -> None:
+    def take_in(self, key: str, other: Path) -> None:
+        """Add a chunk that another store, at ``other``, has: as a link, or as a copy.
+
+        Raises:
+            FileNotFoundError: it has none.
+            OSError: it cannot be written.
+        """
+        path = self._path(key)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        source = other / "chunks" / key[:2] / key
+        try:
+            path.hardlink_to(source)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            self.put(key, source.read_bytes())
+
+    def save(self, manifest: bytes, keys: Iterable[str], about: bytes = b"") -> None:
         """Make a manifest and all its chunks durable. When this returns, the state is safe.
+
+        ``about`` says what it is, for a list.
 
         Slow (it waits for the disk): call it in a thread.
 
@@ -104,12 +145,9 @@ class Store:
             _sync(self._path(key))
         for folder in {self._path(key).parent for key in fresh}:
             _sync(folder)
-        draft = self.root / ".manifest.json"
-        with draft.open("wb") as file:
-            file.write(manifest)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(self.root / "manifest.json")
+        if about:
+            _replace(self.root / ABOUT, about)
+        _replace(self.root / MANIFEST, manifest)
         _sync(self.root)
         self._durable.update(fresh)
 
@@ -119,11 +157,22 @@ class Store:
         self._seen |= self._kept[owner]
         if self.writers:
             return
+        if self.untidy:
+            self._tidy()
         garbage = self._seen.difference(*self._kept.values())
         for key in garbage:
             self._path(key).unlink(missing_ok=True)
         self._seen -= garbage
         self._durable -= garbage
+
+    def _tidy(self) -> None:
+        """Remove every file that is no chunk that somebody keeps."""
+        self.untidy = False
+        kept = frozenset().union(*self._kept.values())
+        for path in (self.root / "chunks").glob("*/*"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+                self._durable.discard(path.name)
 
     def remove(self) -> None:
         """Remove everything: the notebook's life is over."""
@@ -141,6 +190,15 @@ def sweep(folder: Path, now: float, living: frozenset[str] = frozenset()) -> Non
     for store in folder.glob("*/"):
         if store.name not in living and now - store.stat().st_mtime > ABANDONED:
             shutil.rmtree(store, ignore_errors=True)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
 
 
 def _sync(path: Path) -> None:

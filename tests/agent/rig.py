@@ -10,7 +10,7 @@ from jupyter_client.session import Session as Jupyter
 
 from relay_kernel.link.pump import Pump
 from relay_kernel.store.chunks import Store
-from relay_kernel.store.wanted import Wanted
+from relay_kernel.store.wanted import Wanted, chunk_data
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, split, unpack
 from relay_kernel.wire.message import Message
 from relay_kernel.wire.session import Received, Session, SessionEvent
@@ -73,7 +73,7 @@ class Owner:
                 self._wanted.extend(event.message.head["keys"])
                 self.pump.flush()
             elif event.message.kind == "chunk" and event.message.parts:
-                self.store.put(event.message.head["key"], bytes(event.message.parts[0]))
+                self.store.put(event.message.head["key"], chunk_data(event.message))
             self.reports.append(event.message)
         self._changed.set()
 

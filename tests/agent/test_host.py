@@ -236,6 +236,22 @@ class TestEnds:
         reply, _ = await owner.run("1 + 1", cell=2)
         assert reply.content["status"] == "ok"
 
+    @pytest.mark.parametrize(("end", "killed"), [("os.kill(os.getpid(), 9)", True), ("1/0", False)])
+    async def test_an_end_while_it_starts_tells_whether_it_was_killed(
+        self,
+        owner: Hosted,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        end: str,
+        *,
+        killed: bool,
+    ) -> None:
+        kernelspec(tmp_path, monkeypatch, [sys.executable, "-c", f"import os; {end}"])
+        failed = await owner.start(spec="odd")
+        assert failed.kind == "failed"
+        assert failed.head["killed"] is killed
+        assert "the kernel ended with" in failed.head["reason"]
+
     async def test_a_kernel_that_exits_by_itself(self, owner: Hosted) -> None:
         await owner.start()
         owner.execute("import os\nos._exit(7)", cell=1)

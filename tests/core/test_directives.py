@@ -70,3 +70,16 @@ def test_a_cell_magic_may_have_lines_below() -> None:
 )
 def test_a_cell_may_ask_never_to_run_again(code: str, target: str | None) -> None:
     assert parse(code) == Directives(target, once=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        ("%relay restore", ()),
+        ("x = 1\n%relay restore 2 --replace", ("2", "--replace")),
+        ("%relay restore list", None),
+        ("%relay vars", None),
+    ],
+)
+def test_a_cell_may_ask_for_a_kept_state(code: str, asked: tuple[str, ...] | None) -> None:
+    assert parse(code).restore == asked

@@ -461,3 +461,15 @@ def test_where_there_is_one_target_nothing_stays_behind() -> None:
     world.router.targets.pop(PC)
     world.feed(ev.ValuesLeftBehind(LOCAL, {"conn": "an open connection belongs to one machine"}))
     assert world.router.notices == []
+
+
+def test_a_kernel_that_was_killed_while_it_started_is_started_again_but_not_for_ever() -> None:
+    world = World()
+    world.obeys = False
+    world.feed(ev.KernelDied(LOCAL, "its kernel died (signal 9)"))
+    world.submit(1)
+    killed = ev.KernelFailed(LOCAL, "the kernel ended with signal 9", killed=True)
+    for _ in range(3):
+        assert world.feed(killed) == [ef.StartKernel(LOCAL)]
+    (failed,) = world.of(ef.Fail, world.feed(killed))
+    assert "signal 9" in failed.text

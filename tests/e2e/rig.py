@@ -122,8 +122,17 @@ class Running:
 class Notebook:
     """A client of one kernel; by default of R."""
 
-    def __init__(self, folder: Path, kernel: str = "relay", *, ready: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kernel: str = "relay",
+        *,
+        ready: bool = True,
+        file: str | None = None,
+    ) -> None:
         self._ready = ready
+        #: As a Jupyter Server does, which knows the path of the notebook.
+        self._env = {**os.environ, "JPY_SESSION_NAME": file} if file else None
         shutil.copytree(REPO / "kernelspecs", folder / "kernels", dirs_exist_ok=True)
         own = str(folder / "kernels")
         specs = KernelSpecManager(kernel_dirs=[own, *KernelSpecManager().kernel_dirs])
@@ -138,7 +147,7 @@ class Notebook:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        await self.manager.start_kernel()
+        await self.manager.start_kernel(**({"env": self._env} if self._env else {}))
         self.client = self.manager.client()
         self.client.start_channels()
         await self._get_ready()

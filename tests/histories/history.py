@@ -8,6 +8,7 @@ import random
 import shutil
 import tempfile
 import time
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,4 +101,7 @@ def attempt(seed: int, logs: Path | None) -> Outcome:
     try:
         return run(seed, logs=logs / str(seed) if logs else None)
     except Exception as error:
-        return Outcome(seed, differences=[f"seed {seed}: {type(error).__name__}: {error}"])
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = next(frame for frame in reversed(frames) if "/tests/" in frame.filename)
+        what = f"{type(error).__name__}: {error} at {ours.name}, line {ours.lineno}: {ours.line}"
+        return Outcome(seed, differences=[f"seed {seed}: {what}"])

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL
 from relay_kernel.core.router import Router
+from relay_kernel.kernel.restore import Restore
 from relay_kernel.kernel.state import StateMover
 from relay_kernel.kernel.targets import Callbacks, LocalTarget, RemoteTarget, TargetLink
 from relay_kernel.store.chunks import Store
+from relay_kernel.store.kept import Held, KeptStates
 
 if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
@@ -26,6 +28,7 @@ class Notebook:
     router: Router
     links: dict[str, TargetLink]
     state: StateMover
+    restore: Restore
 
     def feed(self, *events: ev.Event) -> None:
         for event in events:
@@ -51,6 +54,11 @@ def notebook(places: Places) -> Notebook:
         PC: RemoteTarget(PC, callbacks, places, notebook="book", heartbeat=1.0, lost_after=60.0),
         LOCAL: LocalTarget(callbacks, store, places.run),
     }
-    made = Notebook(Router([PC, LOCAL]), links, StateMover(store, links, lambda event: None))
+    router = Router([PC, LOCAL])
+    primary = lambda: (router.primary, router.epoch)  # noqa: E731
+    state = StateMover(store, links, lambda event: None, primary)
+    kept = KeptStates(places.kept, 3, 1e9)
+    restore = Restore(kept, state, "book", {}, Held(store.root))
+    made = Notebook(router, links, state, restore)
     made.feed(ev.TargetOpened(LOCAL), ev.KernelStarted(LOCAL))
     return made

@@ -86,6 +86,16 @@ class TestVariables:
         assert first.endswith(": a, b")
         assert second == "file (TextIOWrapper) stays where it is: an open file stays on its machine"
 
+    async def test_what_was_not_still_and_what_is_slow_is_told(self, book: Notebook) -> None:
+        more = {"live": ["queue"], "threads": 2, "digest": "blake2b", "place": "pc"}
+        manifest = json.dumps({"names": ["queue"], "left_behind": {}, **more}).encode()
+        head = {"cell": 1, "epoch": 1, "chunks": []}
+        book.state.captured(LOCAL, Message("captured", head, (manifest,)))
+        live, threads, slow = answer(("vars",), book).text.splitlines()[1:]
+        assert live.startswith("queue changed while it was packed")
+        assert threads.endswith(": 2")
+        assert "xxhash is not installed in the environment of the kernel at pc" in slow
+
     async def test_what_did_not_arrive_is_told_with_its_target(self, book: Notebook) -> None:
         book.state.applied(PC, {"cell": 1, "problems": {"net": "there is no torch here"}})
         last = answer(("vars",), book).text.splitlines()[-1]

@@ -14,7 +14,7 @@ import pytest
 from relay_kernel.cli.status import collect
 from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL
-from relay_kernel.kernel.relay import Setup
+from relay_kernel.kernel.setup import Setup
 from relay_kernel.kernel.status import StatusFile
 from relay_kernel.settings.config import ConfigError
 from tests.kernel.rig import PC, Notebook, notebook

@@ -78,7 +78,7 @@ MISTAKES = {
     "twice": ('[kernel]\nheartbeat=1\nheartbeat=2\n', 3, "this is not TOML"),
     "unknown table": ("[kernl]\n", 1, "kernl is not known; did you mean kernel?"),
     "unknown key": ("[kernel]\n\non_los = 'stop'\n", 3, "is not known; did you mean on_loss?"),
-    "far off": ("[kernel]\nzzz = 1\n", 2, "allowed are heartbeat, lost_after, on_loss, wait"),
+    "far off": ("[kernel]\nzzz = 1\n", 2, "allowed are bytes_per_component, heartbeat, keep_"),
     "choice": ('[kernel]\non_loss = "x"\n', 2, 'is "x", but must be one of rerun, stop, ask'),
     "type": ('[kernel]\nlost_after = "long"\n', 2, 'must be a number from 1 to 86400'),
     "range": ("[kernel]\nheartbeat = 0\n", 2, "is 0, but must be a number from 0.05 to 60"),

@@ -131,6 +131,24 @@ class TestKeeping:
         store.keep("mover", [])
         assert store.missing([digest(A)])
 
+    def test_what_a_killed_process_left_goes_at_the_next_keep(self, store: Store) -> None:
+        one, two = put(store, A, B)
+        torn = path(store, one).with_name(f"{one}.123.0.part")
+        torn.write_bytes(b"half")
+        store.untidy = True
+        store.writers = 1
+        store.keep("host", [one])
+        assert torn.exists(), "a kernel may be writing it"
+        store.writers = 0
+        store.keep("mover", [])
+        assert store.missing([one, two]) == [two]
+        assert not torn.exists()
+
+    def test_dropped_chunks_are_missing(self, store: Store) -> None:
+        one, two = put(store, A, B)
+        store.drop([one, digest(C)])
+        assert store.missing([one, two]) == [one]
+
     def test_remove_leaves_nothing(self, store: Store) -> None:
         keys = put(store, A, B)
         store.save(b"{}", keys)

@@ -15,7 +15,7 @@ from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.frames import Decoder, Note, Type
 
 SOUND: dict[str, Any] = {
-    "protocol": 2,
+    "protocol": 3,
     "version": "1.0",
     "session": "s",
     "notebook": "n",

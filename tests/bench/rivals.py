@@ -1,0 +1,210 @@
+"""What keeps the state of a notebook after each cell: ours, and what there is besides.
+
+Each rival is driven as its own documentation says, on a kernel of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import nbformat
+
+from tests.inkernel.rig import Kernel, PlainKernel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Seconds that any step of any rival may take.
+PATIENCE = 1200
+
+
+class CellFailedError(Exception):
+    """A cell raised, or what keeps the state did."""
+
+
+class Rival:
+    """A kernel, and something that keeps its state after each cell.
+
+    Args:
+        folder: empty, its own.
+        python: the interpreter of the kernel.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, folder: Path, python: Path) -> None:
+        self.folder = folder
+        self.python = python
+        self.kernel = self.start()
+        self.kernel.patience = PATIENCE
+
+    def start(self) -> PlainKernel:
+        return PlainKernel(self.folder, self.python)
+
+    def cell(self, code: str) -> float:
+        """Run a cell and keep the state after it; return the seconds of both."""
+        began = time.perf_counter()
+        self.run(code)
+        self.keep()
+        return time.perf_counter() - began
+
+    def run(self, code: str, **kwargs: Any) -> str:
+        """Run a cell; return what it printed."""
+        reply = self.kernel.run(code, **kwargs)
+        if reply["status"] != "ok":
+            raise CellFailedError(f"{reply['ename']}: {reply['evalue']}")
+        return self.kernel.shown()
+
+    def keep(self) -> None:
+        """Keep the state as it is now."""
+
+    def shipped(self) -> int:
+        """Return the bytes that were kept until now, in all."""
+        return 0
+
+    def restore(self, spoil: str, check: str) -> None:
+        """Bring the state that was kept last back, and check it.
+
+        Args:
+            spoil: a cell that changes the state; for rivals that restore in place.
+            check: raises when the state is wrong.
+        """
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        self.kernel.stop()
+
+
+class Nothing(Rival):
+    """A kernel whose state nobody keeps: what a cell takes by itself."""
+
+    name = "nothing"
+
+
+class Relay(Rival):
+    """This project: a capture behind the reply, applied in another kernel."""
+
+    name = "relay-kernel"
+
+    def start(self) -> PlainKernel:
+        self.store = self.folder / "store"
+        #: bytes of each manifest, and seconds of each capture
+        self.manifests: list[int] = []
+        self.captures: list[float] = []
+        self.manifest: dict[str, Any] = {}
+        return Kernel(self.store, "here", self.folder, self.python)
+
+    def cell(self, code: str) -> float:
+        assert isinstance(self.kernel, Kernel)
+        began = time.perf_counter()
+        reply = self.kernel.followed(code)
+        seconds = time.perf_counter() - began
+        if reply["status"] != "ok":
+            raise CellFailedError(reply["reason"])
+        packed = bytes(reply["buffers"][0])
+        self.manifests.append(len(packed))
+        self.captures.append(reply["seconds"])
+        self.manifest = json.loads(packed)
+        return seconds
+
+    def shipped(self) -> int:
+        chunks = (self.store / "chunks").glob("*/*")
+        return sum(path.stat().st_size for path in chunks)
+
+    def restore(self, spoil: str, check: str) -> None:
+        standby = Kernel(self.store, "there", self.folder, self.python)
+        standby.patience = PATIENCE
+        try:
+            problems = standby.apply({**self.manifest, "cell": 1})
+            if problems:
+                raise CellFailedError(f"left behind: {problems}")
+            standby.check(check)
+        finally:
+            standby.stop()
+
+
+class Kishu(Rival):
+    """Kishu, as released: hooks around each cell, a checkpoint in SQLite, checkout in place."""
+
+    name = "kishu"
+
+    def start(self) -> PlainKernel:
+        self.notebook = self.folder / "notebook.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(), self.notebook)
+        # Its own tests run it without a browser by these two.
+        environment = {
+            "HOME": str(self.folder),
+            "TEST_NOTEBOOK_PATH": str(self.notebook),
+            "ENV_KISHU_TEST_MODE": "1",
+        }
+        kernel = PlainKernel(self.folder, self.python, environment)
+        kernel.patience = PATIENCE
+        start = f"from kishu.jupyterint import init_kishu\ninit_kishu({str(self.notebook)!r})"
+        kernel.run(start)
+        kernel.run("pass")
+        return kernel
+
+    def keep(self) -> None:
+        if "Error in callback" in self.kernel.shown():
+            raise CellFailedError("an error in its own hook")
+
+    def shipped(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.glob("notebook.kishudb*"))
+
+    def restore(self, spoil: str, check: str) -> None:
+        head = self.run("print(_kishu._kishu_graph.head())", silent=True).strip()
+        self.run(spoil)
+        self.run(f"_kishu.checkout({head!r})", silent=True)
+        self.run(check)
+
+
+class Dumped(Rival):
+    """Writes the whole session to a file after each cell, and reads it in another kernel."""
+
+    dump: ClassVar[str]
+    load: ClassVar[str]
+
+    def start(self) -> PlainKernel:
+        self.file = self.folder / "session"
+        self.total = 0
+        return super().start()
+
+    def keep(self) -> None:
+        self.run(self.dump.format(file=str(self.file)), silent=True)
+        self.total += self.file.stat().st_size
+
+    def shipped(self) -> int:
+        return self.total
+
+    def restore(self, spoil: str, check: str) -> None:
+        standby = type(self)(self.folder, self.python)
+        try:
+            standby.run(self.load.format(file=str(self.file)), silent=True)
+            standby.run(check)
+        finally:
+            standby.stop()
+
+
+class Dill(Dumped):
+    """``dill.dump_module``, which was ``dump_session``."""
+
+    name = "dill"
+    dump = "import dill as _dill; _dill.dump_module({file!r}); del _dill"
+    load = "import dill as _dill; _dill.load_module({file!r})"
+
+
+class Cloudpickle(Dumped):
+    """One cloudpickle of all the names of the user that are not hidden."""
+
+    name = "cloudpickle"
+    dump = (
+        "(lambda pickle, ns, hidden: pickle.dump({{name: value for name, value in ns.items() "
+        "if name not in hidden and not name.startswith('_')}}, open({file!r}, 'wb'), 5))"
+        "(__import__('cloudpickle'), dict(globals()), get_ipython().user_ns_hidden)"
+    )
+    load = "globals().update(__import__('pickle').load(open({file!r}, 'rb')))"
+
+
+RIVALS: tuple[type[Rival], ...] = (Relay, Kishu, Dill, Cloudpickle)
