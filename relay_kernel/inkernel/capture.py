@@ -89,10 +89,11 @@ def manifest(state, cell):
 
 def packed(state, manifest):
     """Return the bytes of ``manifest``, the newest one of this kernel, as JSON."""
+    if state.said is None:
+        state.said = ",".join([record.json() for record in state.records])
     rest = {key: value for key, value in manifest.items() if key != "components"}
-    components = ",".join([record.json() for record in state.records])
     said = json.dumps(rest, separators=(",", ":"))
-    return f'{said[:-1]},"components":[{components}]}}'.encode()
+    return f'{said[:-1]},"components":[{state.said}]}}'.encode()
 
 
 def _parts(state):

@@ -13,6 +13,7 @@ import time
 _LOOKED_AT = 1 << 24
 #: Seconds that a thread is given to go on.
 _A_MOMENT = 0.001
+_MACHINERY = frozenset(("zmq", "ipykernel", "IPython"))
 
 
 class Threads:
@@ -25,11 +26,19 @@ class Threads:
         self._before = frozenset(map(id, threading.enumerate()))
 
     def count(self):
-        """Return how many threads of the user run. Those of subshells are the kernel's."""
+        """Return how many threads of the user run."""
         return sum(
-            id(thread) not in self._before and not thread.name.startswith("subshell-")
+            id(thread) not in self._before and not _is_kernels(thread)
             for thread in threading.enumerate()
         )
+
+
+def _is_kernels(thread):
+    """Return whether the kernel began a thread later on: for a subshell, or for large messages."""
+    return (
+        thread.name.startswith("subshell-")
+        or type(thread).__module__.partition(".")[0] in _MACHINERY
+    )
 
 
 def look_again(scan):

@@ -71,8 +71,16 @@ class Scan:
                 self._bundles.append(bundle)
                 self.same += bundle.records
                 self._taken.update(bundle.roots)
+        taken, values = self._taken, self.values
         for record in self.state.records:
-            if record.roots[0] not in self._taken:
+            first = record.roots[0]
+            if first in taken:
+                continue
+            # Most of what is not bundled are atoms, and most of these are as they were.
+            if record.atom is not NOTHING and values.get(first, NOTHING) is record.atom:
+                self.same.append(record)
+                taken.add(first)
+            else:
                 self._revisit(record)
         for root in self.values:
             if root not in self._taken:
@@ -136,10 +144,7 @@ class Scan:
 
     def _revisit(self, record):
         roots = record.roots
-        if record.atom is not NOTHING:
-            if self.values.get(roots[0], NOTHING) is record.atom:
-                self._keep(record)
-        elif self._is_there(roots):
+        if record.atom is NOTHING and self._is_there(roots):
             if self._still_left(record) or self._is_proven(record):
                 self._keep(record)
             else:

@@ -70,6 +70,8 @@ class Kernel:
         self.reducers = None
         #: what the manifest says of the records, until they change
         self.parts = None
+        #: the components as JSON, until they change
+        self.said = None
         #: tracker id -> what its class is first made from
         self.skeletons = {}
         #: tracker id -> attribute -> (value, tombstone)
@@ -92,7 +94,7 @@ class Kernel:
         before = self.records
         if len(records) == len(before) and {*map(id, records)} == {*map(id, before)}:
             return
-        self.parts = None
+        self.parts = self.said = None
         self.records = records
         self.record_of = {root: record for record in records for root in record.roots}
         tids = {tid for record in records for tid in record.classes}
@@ -126,7 +128,7 @@ class Kernel:
                 record.distrust()
         tids = {key for record in kept for kind, key in record.roots if kind == "c"}
         self.skeletons = {tid: self.skeletons[tid] for tid in self.skeletons.keys() & tids}
-        self.bundles, self.parts, self.sources = [], None, {}
+        self.bundles, self.parts, self.said, self.sources = [], None, None, {}
         self.history.distrust()
         self.context.distrust()
 

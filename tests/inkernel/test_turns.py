@@ -155,3 +155,13 @@ def test_threads_are_counted_and_what_they_change_is_named(pair: Pair) -> None:
     assert manifest["threads"] == 1
     after = pair.b.capture()
     assert (after["live"], after["threads"]) == ([], 0)
+
+
+def test_a_thread_that_the_kernel_itself_begins_is_none_of_the_users(pair: Pair) -> None:
+    """Its messaging library begins one for the first large message."""
+    pair.b.check("data = {f'name{at}': [at] for at in range(20_000)}\nprint('x' * 1_000_000)")
+    pair.b.capture()
+    pair.b.check(
+        "import threading\nassert any('zmq' in type(t).__module__ for t in threading.enumerate())"
+    )
+    assert pair.b.capture()["threads"] == 0
