@@ -116,6 +116,7 @@ class Running:
             while not self.idle:
                 self.changed.clear()
                 await self.changed.wait()
+        self.notebook.complain()
         return Result(reply, self.messages, time.monotonic() - self.began)
 
 
@@ -145,6 +146,11 @@ class Notebook:
         )
         self._cells: dict[str, Running] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._trouble = ""
+
+    def complain(self) -> None:
+        """Raise what was wrong with a message that came, if anything was."""
+        assert not self._trouble, self._trouble
 
     async def __aenter__(self) -> Self:
         await self.manager.start_kernel(**({"env": self._env} if self._env else {}))
@@ -191,7 +197,12 @@ class Notebook:
         # past pyzmq's own bookkeeping), so the reader looks by itself from time to time.
         while True:
             with contextlib.suppress(queue.Empty):
-                handle(await channel.get_msg(timeout=LOOK))
+                message = await channel.get_msg(timeout=LOOK)
+                try:
+                    handle(message)
+                except AssertionError as error:
+                    # A reader that ends would look like a kernel that is silent.
+                    self._trouble = f"{error}: {message['content']}"
 
     def _on_iopub(self, message: dict[str, Any]) -> None:
         cell = self._cells.get(message["parent_header"].get("msg_id"))
