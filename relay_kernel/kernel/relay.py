@@ -341,6 +341,9 @@ class Relay:
             self._on_reply(target, message, frames, cell)
         elif self.switchboard.look(target, frames):
             self.front.send(frames)
+            if idle := self.switchboard.idle_after(frames):
+                self.front.send(idle)
+                self._voice.still_busy()
 
     def _on_reply(self, target: str, message: Message, frames: KernelFrames, cell: Cell) -> None:
         if message.head["epoch"] != cell.epoch:

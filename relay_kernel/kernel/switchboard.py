@@ -29,6 +29,8 @@ class Open:
     answered: bool = False
     """Its reply has come, or it has none."""
     idle: bool = False
+    last: KernelFrames | None = None
+    """The idle of a question, which came before its answer and is passed on after it."""
     """The kernel is done with it."""
     given_up: bool = False
     """R has ended it: what its kernel may still say of it is stale."""
@@ -125,7 +127,12 @@ class Switchboard:
             if frames.type == "comm_open":
                 self._comms[str(frames.content.get("comm_id"))] = target
             elif request and frames.type == "status":
-                request.idle = frames.content.get("execution_state") == "idle"
+                idle = frames.content.get("execution_state") == "idle"
+                if idle and not request.answered and request.message.type in QUESTIONS:
+                    # Its target may be lost between the two, and then another is asked.
+                    request.last = frames
+                    return False
+                request.idle = idle
         elif frames.type == "create_subshell_reply":
             self._subshells[str(frames.content.get("subshell_id"))] = target
         if request:
@@ -133,6 +140,14 @@ class Switchboard:
             if request.answered and request.idle:
                 del self._open[frames.parent_id]
         return True
+
+    def idle_after(self, answer: KernelFrames) -> KernelFrames | None:
+        """The idle that waited for an answer, which has been passed on now."""
+        request = self._open.get(answer.parent_id)
+        if request is None or not request.answered or request.last is None:
+            return None
+        del self._open[answer.parent_id]
+        return request.last
 
     # ------------------------------------------------------------------ what nobody will answer
 
