@@ -17,6 +17,7 @@ from relay_kernel.core.shown import under_shown_name
 from relay_kernel.kernel.cells import Cell, Cells
 from relay_kernel.kernel.info import InfoDesk
 from relay_kernel.kernel.magics import answer
+from relay_kernel.kernel.owed import Owed
 from relay_kernel.kernel.question import Question
 from relay_kernel.kernel.switchboard import Switchboard
 from relay_kernel.kernel.voice import Voice
@@ -77,6 +78,7 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
+        self._owed = Owed(router, self.cells, self._end_answered)
         self._warm = False
         self._effects: dict[type, Callable[[Any], None]] = {
             ef.Dispatch: self._dispatch,
@@ -125,6 +127,7 @@ class Relay:
             self._question.withdraw()
         self.cells.forget(self.router.kept)
         self.switchboard.watch()
+        self._owed.watch()
         self._arm()
         self._status.changed()
 
@@ -296,9 +299,12 @@ class Relay:
         for cell in list(self.cells.unfinished()):
             # Its reply came; its idle never will.
             if cell.target == target and cell.replied:
-                self._voice.end(cell, {"status": "ok"})
-                self.switchboard.release(cell.number)
+                self._end_answered(cell)
         self.switchboard.lost(target, reason, for_good=for_good)
+
+    def _end_answered(self, cell: Cell) -> None:
+        self._voice.end(cell, {"status": "ok"})
+        self.switchboard.release(cell.number)
 
     # ------------------------------------------------------------------ reports
 
