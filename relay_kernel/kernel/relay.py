@@ -379,16 +379,17 @@ class Relay:
                 self._voice.still_busy()
             return
         content = frames.content
+        state = content.get("execution_state") if msg_type == "status" else None
+        if state == "idle" and not cell.replied:
+            # The target may be lost between the two, and then the cell goes on elsewhere: this idle
+            # is not shown, and does not count as shown.
+            cell.last = frames
+            return
         new = cell.shown.new(msg_type, content)
         if new is None:
             return
-        state = content.get("execution_state") if msg_type == "status" else None
         if (state == "idle" and cell.idle) or (state == "busy" and cell.busy):
             # R has said so itself.
-            return
-        if state == "idle" and not cell.replied:
-            # The target may be lost between the two, and then the cell goes on elsewhere.
-            cell.last = frames
             return
         cell.idle = cell.idle or state == "idle"
         cell.busy = cell.busy or state == "busy"

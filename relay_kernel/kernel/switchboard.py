@@ -29,9 +29,9 @@ class Open:
     answered: bool = False
     """Its reply has come, or it has none."""
     idle: bool = False
+    """The kernel is done with it."""
     last: KernelFrames | None = None
     """The idle of a question, which came before its answer and is passed on after it."""
-    """The kernel is done with it."""
     given_up: bool = False
     """R has ended it: what its kernel may still say of it is stale."""
 
