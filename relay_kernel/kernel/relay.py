@@ -240,10 +240,8 @@ class Relay:
             cell.last = None
         order = pack(cell.request, cell=cell.number, epoch=cell.epoch)
         self.links[cell.target].send(order)
-        if cell.target != LOCAL and not self._warm:
-            # Questions go to the server's kernel meanwhile, and it has nothing to do now.
-            self._warm = True
-            self.links[LOCAL].send(Message("warm"))
+        if cell.target != LOCAL:
+            self._warm_up()
         if effect.run is Run.FIRST:
             self.switchboard.release(cell.number)
 
@@ -277,6 +275,17 @@ class Relay:
             "python": None if target == LOCAL else python_of(self.infos[LOCAL]),
         }
         self.links[target].send(Message("start", head))
+        if target != LOCAL:
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Have the server's kernel load what it answers questions with, while others work.
+
+        Best while a PC's kernel starts: should that be lost at once, this is over by then.
+        """
+        if not self._warm:
+            self._warm = True
+            self.links[LOCAL].send(Message("warm"))
 
     def _restore(self, number: int) -> None:
         words = self.cells[number].directives.restore or ()
