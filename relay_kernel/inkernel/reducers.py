@@ -22,6 +22,8 @@ from .tombstone import LeftBehind, Parked, facts
 
 #: Attributes of a function that are not in its ``__dict__`` and not arguments of its maker.
 _SLOTS = ("__qualname__", "__kwdefaults__", "__defaults__", "__module__", "__doc__")
+#: Where the file name is among the arguments of ``CodeType``, in every Python from 3.8 on.
+_FILENAME = 10
 
 
 def importable(pickler, thing):
@@ -83,7 +85,10 @@ def _reduce_foreign(pickler, function):
 def reduce_code(pickler, code):
     """Reduce code, and remember the cell it came from."""
     pickler.files.add(code.co_filename)
-    return pickler.cloudpickle._code_reduce(code)
+    make, args = pickler.cloudpickle._code_reduce(code)
+    # From 3.1.3 on, cloudpickle drops the file name, and with it tracebacks and `inspect` their
+    # source. A string of its own in each: what is shared would depend on what was interned.
+    return make, (*args[:_FILENAME], "".join(list(code.co_filename)), *args[_FILENAME + 1 :])
 
 
 def reduce_cell(pickler, cell):
