@@ -316,7 +316,7 @@ class KernelHost:
         self._keep(staging.order.head["chunks"])
         self.store.keep("staging", ())
         self.store.writers += 1
-        content = {"cell": staging.cell, "final": staging.final}
+        content = {"final": staging.final}
         order = self._kernel.ask("relay_apply_request", content, *staging.order.parts)
         self._applies[order] = staging
 
@@ -349,7 +349,7 @@ class KernelHost:
         if self._kernel and self._admit(message):
             self.store.writers += 1
             ordered = _Cell(message.head["cell"], message.head["epoch"])
-            content = {"cell": ordered.number, "distrust": bool(message.head["distrust"])}
+            content = {"distrust": bool(message.head["distrust"])}
             self._captures[self._kernel.ask("relay_capture_request", content)] = ordered
 
     def _on_want(self, message: Message) -> None:

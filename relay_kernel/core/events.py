@@ -107,6 +107,8 @@ class SnapshotArrived:
 
     epoch: int
     cell: int
+    anew: bool = False
+    """It is another one than came for this cell before: something else than a cell changed it."""
 
 
 @dataclass(frozen=True)

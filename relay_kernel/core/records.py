@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+#: Instead of the number of a cell: the state after one, but not the one that counts now.
+REPLACED = -1
+
+
 @dataclass
 class Cell:
     """One execute_request on its way."""
@@ -38,10 +42,11 @@ class Target:
     kernel: bool = False
     #: A kernel was ordered, and neither answers nor has failed yet.
     starting: bool = False
-    #: The cell whose state its kernel holds; 0 is the empty state all kernels start with, and -1
-    #: any that was replaced by a kept one.
+    #: The cell whose state its kernel holds, or REPLACED; 0 is the empty state that all start with.
     applied: int = 0
     filling: int | None = None
+    #: What it is being filled with was replaced meanwhile.
+    outdated: bool = False
     deaths: int = 0
     #: Starts in a row that failed.
     failures: int = 0

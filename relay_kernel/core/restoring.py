@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from relay_kernel.core.effects import Effect, Restore
 from relay_kernel.core.model import LOCAL, Phase
+from relay_kernel.core.records import REPLACED
 
 if TYPE_CHECKING:
     from relay_kernel.core.events import StateRestored
@@ -47,7 +48,7 @@ def done(router: Router, event: StateRestored) -> list[Effect]:
         router.unkept_reason = ""
         for target in router.targets.values():
             # Even the primary holds a state that is no more.
-            target.applied = -1 if target.kernel else 0
+            target.applied = REPLACED if target.kernel else 0
     return []
 
 

@@ -28,7 +28,7 @@ from relay_kernel.core.effects import (
 )
 from relay_kernel.core.loss import Loss
 from relay_kernel.core.model import LOCAL, Phase, Policy, Run
-from relay_kernel.core.records import Cell, Target, name_cells
+from relay_kernel.core.records import REPLACED, Cell, Target, name_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -263,6 +263,9 @@ class Router:
     # ------------------------------------------------------------------ state
 
     def _snapshot_arrived(self, event: ev.SnapshotArrived, now: float) -> list[Effect]:
+        if event.anew and (event.cell, event.epoch) == (self.kept, self.epoch):
+            self._outdate_standbys()
+            return []
         if not any((c.number, c.epoch) == (event.cell, event.epoch) for c in self.unkept):
             return []
         # A snapshot holds everything up to its cell, so the cells before it are safe with it.
@@ -270,6 +273,15 @@ class Router:
             self.unkept.pop(0)
         self.kept = event.cell
         return []
+
+    def _outdate_standbys(self) -> None:
+        """What standbys hold, or are being filled with, is no longer the state after its cell."""
+        for target in self.targets.values():
+            if target.name == self.primary:
+                continue
+            target.outdated = True
+            if target.applied == self.kept:
+                target.applied = REPLACED
 
     def _snapshot_failed(self, event: ev.SnapshotFailed, now: float) -> list[Effect]:
         if event.epoch == self.epoch and event.cell == self.head:
@@ -293,7 +305,8 @@ class Router:
     def _snapshot_applied(self, event: ev.SnapshotApplied, now: float) -> list[Effect]:
         target = self.targets[event.target]
         if target.filling is not None:
-            target.filling, target.applied = None, event.cell
+            target.applied = REPLACED if target.outdated else event.cell
+            target.filling = None
         return []
 
     def _apply_failed(self, event: ev.ApplyFailed, now: float) -> list[Effect]:
@@ -315,7 +328,7 @@ class Router:
             # The primary lacks its own head only where its kernel is new; the head is safe then.
             wanted = self.head if is_primary else self.kept
             if target.filling is None and target.applied != wanted:
-                target.filling = wanted
+                target.filling, target.outdated = wanted, False
                 effects.append(Fill(target.name, wanted))
             phase = Phase.READY if target.filling is None else Phase.FILLING
             if target.phase is not phase:

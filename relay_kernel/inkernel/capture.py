@@ -33,12 +33,11 @@ def look(state):
         yield scan
 
 
-def capture(state, cell):
+def capture(state):
     """Take a snapshot.
 
     Args:
         state: the kernel.
-        cell: number of the cell after which this is.
 
     Returns:
         The manifest, a dict for JSON.
@@ -54,10 +53,10 @@ def capture(state, cell):
         state.live = sorted({state.called(root) for root in scan.live})
         records = [piece.record or _keep(state, scan, piece) for piece in scan.pieces]
         state.settle(scan.same + records, scan)
-    return manifest(state, cell)
+    return manifest(state)
 
 
-def manifest(state, cell):
+def manifest(state):
     """Return the manifest of the records as they are."""
     context = state.context.capture()
     context["history"] = state.history.capture()
@@ -73,7 +72,6 @@ def manifest(state, cell):
     return {
         "format": FORMAT,
         "digest": blobs.DIGEST,
-        "cell": cell,
         "python": python(),
         "kernel_id": state.kernel_id,
         "place": state.place,

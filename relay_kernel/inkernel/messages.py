@@ -132,8 +132,8 @@ class Handlers:
         finally:
             self.kernel.post_handler_hook()
 
-    def _take(self, content):
-        manifest = capture(self.state, content.get("cell", 0))
+    def _take(self, _):
+        manifest = capture(self.state)
         # A buffer passes through the agent and R unread; the keys are all they need of it.
         data = packed(self.state, manifest)
         left = {
@@ -170,19 +170,18 @@ class Handlers:
         self._answer("relay_apply_reply", put, stream, ident, parent)
 
     def _answer(self, kind, work, stream, ident, parent):
-        content = parent["content"]
         started = time.perf_counter()
         buffers = []
         try:
             with silent(), _without_collector():
-                found, buffers = work(content)
-            answer = {"status": "ok", "cell": content.get("cell", 0), **found}
+                found, buffers = work(parent["content"])
+            answer = {"status": "ok", **found}
         except KeyboardInterrupt:
             answer = _error("it was interrupted")
         except Refused as error:
             answer = _error(str(error))
         except Damaged as error:
-            answer = {"status": "damaged", "cell": content.get("cell", 0), "keys": error.keys}
+            answer = {"status": "damaged", "keys": error.keys}
         except OSError as error:
             answer = _error(_of_the_disk(error, self.state.store.root))
         except BaseException as error:

@@ -19,6 +19,7 @@ from relay_kernel.kernel.info import InfoDesk
 from relay_kernel.kernel.magics import answer
 from relay_kernel.kernel.owed import Owed
 from relay_kernel.kernel.question import Question
+from relay_kernel.kernel.stirred import Stirred
 from relay_kernel.kernel.switchboard import Switchboard
 from relay_kernel.kernel.voice import Voice
 from relay_kernel.link.clock import now
@@ -78,6 +79,7 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
+        self._stirred = Stirred(router, state.capture_again)
         self._owed = Owed(router, self.cells, self._end_answered)
         self._warm = False
         self._effects: dict[type, Callable[[Any], None]] = {
@@ -386,6 +388,7 @@ class Relay:
             self.front.send(frames)
             if msg_type == "status" and frames.content.get("execution_state") == "idle":
                 self._voice.still_busy()
+                self._stirred.look(target, frames)
             return
         content = frames.content
         state = content.get("execution_state") if msg_type == "status" else None

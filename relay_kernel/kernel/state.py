@@ -123,6 +123,10 @@ class StateMover:
         else:
             self._arrived()
 
+    def capture_again(self, target: str, epoch: int, cell: int) -> None:
+        """Something beside the cells has changed the state at ``target`` since ``cell``."""
+        self._healer.capture_again(target, epoch, cell, distrust=False)
+
     def chunk(self, target: str, message: Message) -> None:
         """A chunk came from ``target``."""
         coming, key = self._coming, message.head["key"]
@@ -161,12 +165,17 @@ class StateMover:
         """A snapshot is whole here: standbys may have it at once, the disk when it can."""
         snapshot, self._coming = self._coming, None
         assert snapshot is not None
-        self._whole = snapshot
+        before, self._whole = self._whole, snapshot
         self._keep()
         if self._saving is None:
             self._saving = asyncio.ensure_future(self._save())
         self._healer.settle(self.store.missing)
-        self._emit(ev.SnapshotArrived(snapshot.epoch, snapshot.cell))
+        anew = (
+            before is not None
+            and (before.epoch, before.cell) == (snapshot.epoch, snapshot.cell)
+            and before.manifest != snapshot.manifest
+        )
+        self._emit(ev.SnapshotArrived(snapshot.epoch, snapshot.cell, anew))
         self._ended.set()
 
     async def _save(self) -> None:

@@ -60,10 +60,10 @@ def measure(criu: str, folder: Path) -> None:
     try:
         pid = kernel.manager.provisioner.pid
         print(f"{'after the cell':<28}{'snapshot':>22}{'memory dump':>24}")
-        for number, (what, code) in enumerate(STEPS.items()):
+        for what, code in STEPS.items():
             kernel.check(code)
             before = on_disk(store)
-            manifest = kernel.try_capture(number)
+            manifest = kernel.try_capture()
             ours = on_disk(store) - before + len(manifest["buffers"][0])
             theirs, size, complaint = dump(criu, pid, folder / "images")
             if complaint:

@@ -117,7 +117,7 @@ class Relay(Rival):
         standby = Kernel(self.store, "there", self.folder, self.python)
         standby.patience = PATIENCE
         try:
-            problems = standby.apply({**self.manifest, "cell": 1})
+            problems = standby.apply(self.manifest)
             if problems:
                 raise CellFailedError(f"left behind: {problems}")
             standby.check(check)

@@ -153,6 +153,32 @@ class TestLoss:
         assert world.feed(ev.SnapshotArrived(stale, 2)) == []
         assert world.router.kept == 1
 
+    def test_what_changed_without_a_cell_goes_to_the_standbys(self, world: World) -> None:
+        """A slider that was moved would be where it was before, once the PC is lost."""
+        world.run(2)
+        epoch = world.router.epoch
+        assert world.of(ef.Fill, world.feed(ev.SnapshotArrived(epoch, 2))) == []
+        again = ev.SnapshotArrived(epoch, 2, anew=True)
+        assert world.of(ef.Fill, world.feed(again)) == [ef.Fill(LOCAL, 2)]
+        assert world.router.targets[LOCAL].applied == 2
+
+    def test_a_standby_that_is_being_filled_meanwhile_is_filled_once_more(
+        self, world: World
+    ) -> None:
+        world.obeys = False
+        world.run(2)
+        epoch = world.router.epoch
+        assert world.router.targets[LOCAL].filling == 2
+        assert world.feed(ev.SnapshotArrived(epoch, 2, anew=True)) == []
+        first = world.feed(ev.SnapshotApplied(LOCAL, 2))
+        assert world.of(ef.Fill, first) == [ef.Fill(LOCAL, 2)]
+        assert world.feed(ev.SnapshotApplied(LOCAL, 2)) == []
+
+    def test_a_new_state_of_an_older_cell_changes_nothing(self, world: World) -> None:
+        world.run(2)
+        stale = world.router.epoch - 1
+        assert world.feed(ev.SnapshotArrived(stale, 2, anew=True)) == []
+
     def test_the_pc_returns_is_filled_and_runs_the_next_cell(self, world: World) -> None:
         world.submit(2)
         world.feed(ev.TargetLost(PC, "gone"))

@@ -157,15 +157,15 @@ class Kernel(PlainKernel):
         self.empty: dict[str, Any] = {}
         self.run(INJECTION.format(folder=FOLDER, config=config), silent=True)
 
-    def capture(self, cell: int = 1) -> dict[str, Any]:
+    def capture(self) -> dict[str, Any]:
         """Return the manifest of the state as it is."""
-        reply = self.try_capture(cell)
+        reply = self.try_capture()
         assert reply["status"] == "ok", reply
         return dict(reply["manifest"])
 
-    def try_capture(self, cell: int = 1, **how: Any) -> dict[str, Any]:
+    def try_capture(self, **how: Any) -> dict[str, Any]:
         """Ask for the state; return the reply whatever it is."""
-        reply = self._request("relay_capture_request", {"cell": cell, **how})
+        reply = self._request("relay_capture_request", how)
         if reply["status"] == "ok":
             reply["manifest"] = json.loads(bytes(reply["buffers"][0]))
         return reply
@@ -190,7 +190,7 @@ class Kernel(PlainKernel):
     def try_apply(self, manifest: dict[str, Any], **how: Any) -> dict[str, Any]:
         """Ask to take over a manifest; return the reply whatever it is."""
         packed = json.dumps(manifest).encode()
-        return self._request("relay_apply_request", {"cell": manifest["cell"], **how}, [packed])
+        return self._request("relay_apply_request", how, [packed])
 
 
 class Pair:
@@ -237,7 +237,7 @@ class Pair:
             here: Kernel = getattr(self, place)
             if number and route[number - 1] != place:
                 there: Kernel = getattr(self, route[number - 1])
-                problems.append(here.apply(there.capture(number)))
+                problems.append(here.apply(there.capture()))
             here.run(code)
         return problems
 

@@ -59,7 +59,7 @@ def test_a_notebook_does_not_notice_that_it_moves(
         truth.run(cell)
         here.run(cell)
         assert ended(here) == ended(truth), f"cell {number}"
-        manifest = here.capture(number)
+        manifest = here.capture()
         assert manifest["left_behind"] == {}, f"cell {number}"
         assert there.apply(manifest) == {}, f"cell {number}"
         here, there = there, here

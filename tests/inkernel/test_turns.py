@@ -129,7 +129,7 @@ def test_a_capture_does_not_come_into_an_awaiting_cell(pair: Pair) -> None:
     content = {"silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
     code = "one = 1\nfor _ in range(20): await asyncio.sleep(0.01)\ntwo = 2"
     cell = client.session.msg("execute_request", {**content, "code": code})
-    ask = client.session.msg("relay_capture_request", {"cell": 1})
+    ask = client.session.msg("relay_capture_request", {})
     client.shell_channel.send(cell)
     client.shell_channel.send(ask)
     found = []
