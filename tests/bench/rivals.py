@@ -37,6 +37,8 @@ class Rival:
     def __init__(self, folder: Path, python: Path) -> None:
         self.folder = folder
         self.python = python
+        #: seconds until the user has the reply to the last cell
+        self.replied = 0.0
         self.kernel = self.start()
         self.kernel.patience = PATIENCE
 
@@ -47,6 +49,7 @@ class Rival:
         """Run a cell and keep the state after it; return the seconds of both."""
         began = time.perf_counter()
         self.run(code)
+        self.replied = time.perf_counter() - began
         self.keep()
         return time.perf_counter() - began
 
@@ -101,6 +104,7 @@ class Relay(Rival):
         began = time.perf_counter()
         reply = self.kernel.followed(code)
         seconds = time.perf_counter() - began
+        self.replied = reply["replied"] - began
         if reply["status"] != "ok":
             raise CellFailedError(reply["reason"])
         packed = bytes(reply["buffers"][0])

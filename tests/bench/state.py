@@ -3,9 +3,10 @@
     python -m tests.bench.state [--python PYTHON] [--only WORD] [--fast]
 
 PYTHON is an interpreter with the packages of ``NEEDS``, for every kernel; without it, one is made
-in a temporary folder with ``venv`` and pip. On the same cells, in one run: time added to a cell, bytes
-kept, and whether the state is the same after it was restored. Times are the best of several, since
-a busy machine only adds to them. ``--fast``: no rival but cloudpickle.
+in a temporary folder with ``venv`` and pip. On the same cells, in one run: time added to a cell, until
+it is answered and until the next can begin; bytes kept; and whether the state is the same after it was
+restored. Times are the best of several, since a busy machine only adds to them. ``--fast``: no rival but
+cloudpickle.
 """
 
 # ruff: noqa: E501 - a row is one look, not one column
@@ -191,6 +192,8 @@ class Measured:
     """What one rival did with one row."""
 
     added: float | None = None
+    #: seconds that the user waits longer for the reply
+    waited: float = 0.0
     #: seconds of the work inside of the kernel, where a rival tells
     capture: float | None = None
     bytes: float | None = None
@@ -215,12 +218,14 @@ def measure(kind: type[Rival], row: Row, python: Path, alone: float) -> Measured
             rival.cell(row.setup)
             rival.cell(row.touch)
             before = rival.shipped()
-            taken = []
+            taken, replied = [], []
             for _ in range(row.times):
                 taken.append(rival.cell(row.touch))
+                replied.append(rival.replied)
                 if sum(taken) > 60:
                     break
             found.added = max(0.0, min(taken) - alone)
+            found.waited = max(0.0, min(replied) - alone)
             found.bytes = (rival.shipped() - before) / len(taken)
             if isinstance(rival, Relay):
                 found.capture = min(rival.captures[-len(taken) :])
@@ -326,12 +331,13 @@ def compare(row: Row, rivals: Iterable[type[Rival]], python: Path) -> None:
         times, size, ratio = "-", "-", ""
         if found.added is not None and found.bytes is not None:
             times, size = f"{found.added * 1e3:.1f} ms", f"{found.bytes / 1024:.1f} KiB"
+            times = f"{found.waited * 1e3:8.1f} {times:>12}"
             if ours is not found and ours.added:
                 ratio = f"{found.added / max(ours.added, 1e-4):.1f} x ours"
         bars = verdict(row, found, pickled) if kind is Relay else ""
         notes = ", ".join(found.notes)
         print(
-            f"  {kind.name:<14}+{times:>11}{size:>15}  right: {found.right:<8} {ratio:<14}{bars} {notes}",
+            f"  {kind.name:<14}+{times:>22}{size:>15}  right: {found.right:<8} {ratio:<14}{bars} {notes}",
             flush=True,
         )
 

@@ -171,15 +171,22 @@ class Kernel(PlainKernel):
         return reply
 
     def followed(self, code: str) -> dict[str, Any]:
-        """Run a cell; return the reply of the capture that follows it unasked."""
+        """Run a cell; return the reply of the capture that follows it unasked.
+
+        ``replied`` is when the cell itself was answered.
+        """
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
         message = self.client.session.msg("execute_request", {**content, "allow_stdin": False})
         self.client.shell_channel.send(message)
+        replied = 0.0
         while True:
             reply = self.client.get_shell_msg(timeout=self.patience)
-            ours = reply["parent_header"].get("msg_id") == message["header"]["msg_id"]
-            if ours and reply["msg_type"] == "relay_capture_reply":
-                return {**reply["content"], "buffers": reply["buffers"]}
+            if reply["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            if reply["msg_type"] == "relay_capture_reply":
+                return {**reply["content"], "buffers": reply["buffers"], "replied": replied}
+            # The first of the two is that of the cell.
+            replied = time.perf_counter()
 
     def apply(self, manifest: dict[str, Any]) -> dict[str, str]:
         """Take over a manifest; return the problems."""
