@@ -22,6 +22,9 @@ from .capture import capture, packed
 from .reasons import one_line
 from .touch import before_cell
 
+#: Seconds for which a capture waits for the thread that publishes; it needs a fraction of one.
+_PUBLISHED = 0.1
+
 HANDLED = ("relay_capture_request", "relay_apply_request")
 
 
@@ -125,7 +128,19 @@ class Handlers:
             self._drops_output = False
             thread.schedule(lambda: setattr(thread.socket, "sndhwm", 0))
 
+    def _let_idle_out(self):
+        """Wait until the thread that publishes has sent what it has, the cell's idle at the end.
+
+        It would get the interpreter's lock only when the capture is over.
+        """
+        thread = self.kernel.iopub_thread
+        if thread is not None:
+            sent = threading.Event()
+            thread.schedule(sent.set)
+            sent.wait(_PUBLISHED)
+
     def _capture_now(self, stream, ident, parent):
+        self._let_idle_out()
         self.kernel.pre_handler_hook()  # so that an interrupt reaches code that packs slowly
         try:
             self._answer("relay_capture_reply", self._take, stream, ident, parent)
