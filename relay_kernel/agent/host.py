@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from relay_kernel.link.pump import Pump
+    from relay_kernel.link.carrier import Carrier
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,14 @@ class KernelHost:
     """Owns one kernel for one notebook.
 
     Args:
-        pump: of this end of the session with R.
+        carrier: this end of the way to R.
         store: where chunks go; for ``local`` it is R's own.
         folder: 0700, short, for sockets.
         far: whether there is a line between this and R, so that chunks are worth compressing.
     """
 
-    def __init__(self, pump: Pump, store: Store, folder: Path, *, far: bool = False) -> None:
-        self.pump = pump
+    def __init__(self, carrier: Carrier, store: Store, folder: Path, *, far: bool = False) -> None:
+        self.carrier = carrier
         self.store = store
         self.folder = folder
         self._kernel: KernelProcess | None = None
@@ -73,7 +73,7 @@ class KernelHost:
         #: After an error the kernel drops execute_requests for a moment (stop_on_error). What came
         #: too early waits here until its next answer shows that the moment is over.
         self._held: list[KernelFrames] | None = None
-        self._wanted = Prefetched(store, pump.flush) if far else Wanted(store)
+        self._wanted = Prefetched(store, carrier.flush) if far else Wanted(store)
         self._before: frozenset[str] = frozenset()
         self._now: frozenset[str] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,7 +88,7 @@ class KernelHost:
             "want": self._on_want,
             "chunk": self._on_chunk,
         }
-        pump.bulk_source = self._wanted.next
+        carrier.bulk_source = self._wanted.next
 
     # ------------------------------------------------------------------ orders
 
@@ -117,7 +117,7 @@ class KernelHost:
         if not self._admit(message):
             return
         self._fence.terms = Terms(**(message.head.get("lease") or {}))
-        self.renew(self.pump.session.answered_at)
+        self.renew(self.carrier.answered_at)
         self._spawn(self._start(message.head))
 
     async def _start(self, head: dict[str, Any]) -> None:
@@ -205,7 +205,7 @@ class KernelHost:
         self._report_capture()
         cell = self._cells.get(frames.parent_id) if frames.channel == "shell" else None
         if cell is None:
-            self.pump.send(pack(frames))
+            self.carrier.send(pack(frames))
         elif frames.type == "relay_capture_reply":
             del self._cells[frames.parent_id]
             self._fence.busy = bool(self._cells)
@@ -217,7 +217,7 @@ class KernelHost:
         status = frames.content.get("status")
         if status == "error" and self._held is None:
             self._held = []
-        self.pump.send(pack(frames, cell=cell.number, epoch=cell.epoch, status=status))
+        self.carrier.send(pack(frames, cell=cell.number, epoch=cell.epoch, status=status))
 
     def _on_own(self, frames: KernelFrames) -> None:
         staging = self._applies.pop(frames.parent_id, None)
@@ -260,7 +260,7 @@ class KernelHost:
         head = {**about, "chunks": chunks, "seconds": content["seconds"]}
         head["left"] = content.get("left", {})
         head["parked"] = content.get("parked", {})
-        self.pump.send(Message("captured", head, (frames.body[4],)))
+        self.carrier.send(Message("captured", head, (frames.body[4],)))
 
     def _keep(self, keys: list[str]) -> None:
         """Keep the chunks of a new state, and of the one before: R may still be fetching those."""
@@ -354,7 +354,7 @@ class KernelHost:
 
     def _on_want(self, message: Message) -> None:
         self._wanted.keys.extend(message.head["keys"])
-        self.pump.flush()
+        self.carrier.flush()
 
     # ------------------------------------------------------------------ end
 
@@ -382,7 +382,7 @@ class KernelHost:
         """Say goodbye. As soon as R hears it, it runs the cell elsewhere: here it stands still."""
         if self._kernel:
             self._kernel.stand_still()
-        self.pump.part(reason)
+        self.carrier.part(reason)
 
     async def close(self) -> None:
         """Stop the kernel; the notebook wants no more of this target."""
@@ -391,7 +391,7 @@ class KernelHost:
             await self._stop_kernel()
 
     def _report(self, kind: str, **head: Any) -> None:
-        self.pump.send(Message(kind, head))
+        self.carrier.send(Message(kind, head))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -57,6 +57,7 @@ class _Guest:
     notebook: str
     keep: float
     host: KernelHost
+    pump: Pump
     left_at: float | None = None
     apart: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while there is no link."""
@@ -143,8 +144,8 @@ class AgentServer:
             return
         guest.left_at = None
         guest.apart.clear()
-        reason = await guest.host.pump.run(stream, hello=hello)
-        if not guest.host.pump.linked:
+        reason = await guest.pump.run(stream, hello=hello)
+        if not guest.pump.linked:
             log.info("notebook %s is out of reach: %s", guest.notebook, reason)
             guest.left_at = now()
             guest.apart.set()
@@ -193,7 +194,7 @@ class AgentServer:
         # What the first state does not need is of an earlier time, or of a process that was killed.
         store.untidy = True
         host = KernelHost(pump, store, folder, far=True)
-        self._guests[name] = _Guest(name, notebook, float(hello["keep"]), host)
+        self._guests[name] = _Guest(name, notebook, float(hello["keep"]), host, pump)
         return self._guests[name]
 
     def _on_event(self, name: str, event: SessionEvent) -> None:
@@ -212,9 +213,9 @@ class AgentServer:
 
     async def _dismiss(self, guest: _Guest, *, forever: bool = False) -> None:
         self._guests.pop(guest.id, None)
-        guest.host.pump.close_link()
+        guest.pump.close_link()
         await guest.host.close()
-        guest.host.pump.session.discard()
+        guest.pump.session.discard()
         shutil.rmtree(guest.host.folder, ignore_errors=True)
         if forever:
             guest.host.store.remove()

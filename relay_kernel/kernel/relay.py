@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Bytes of content that take longer to be read than to be passed on.
+_LARGE = 64 << 10
 #: Seconds for the goodbyes at the end. A front end gets its answer within two.
 _CLOSE_TIMEOUT = 1.2
 
@@ -389,6 +391,11 @@ class Relay:
             if msg_type == "status" and frames.content.get("execution_state") == "idle":
                 self._voice.still_busy()
                 self._stirred.look(target, frames)
+            return
+        if len(frames.body[3]) > _LARGE and cell.run is Run.FIRST:
+            # All of it is new. What is to be remembered of it can be read while it is on its way.
+            self.front.send(frames)
+            cell.shown.new(msg_type, frames.content)
             return
         content = frames.content
         state = content.get("execution_state") if msg_type == "status" else None

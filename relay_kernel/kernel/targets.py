@@ -19,7 +19,7 @@ from relay_kernel.hub.client import open_stream
 from relay_kernel.link.clock import now
 from relay_kernel.link.dialling import BACK_OFF
 from relay_kernel.link.errors import DialError
-from relay_kernel.link.memory import memory_pair
+from relay_kernel.link.handover import handover
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stream import SocketStream
 from relay_kernel.wire.message import Message
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from relay_kernel.link.carrier import Carrier
     from relay_kernel.settings.paths import Places
     from relay_kernel.store.chunks import Store
 
@@ -69,14 +70,14 @@ class TargetLink:
 
     name: str
     callbacks: Callbacks
-    pump: Pump = field(init=False)
+    carrier: Carrier = field(init=False)
     bulk_source: Callable[[], Message | None] = field(init=False, default=lambda: None)
     greeting: dict[str, Any] = field(init=False, default_factory=dict)
     """What the agent last said of itself: host, boot_id, version."""
 
     def send(self, message: Message) -> None:
         """Send an order. It waits for the link, if that is down."""
-        self.pump.send(message)
+        self.carrier.send(message)
 
     def interrupt(self) -> None:
         """Interrupt the kernel. A link that is dead shall be known to be dead within 2 s."""
@@ -84,13 +85,13 @@ class TargetLink:
 
     def flush(self) -> None:
         """The bulk source has something new."""
-        self.pump.flush()
+        self.carrier.flush()
 
     @property
     def rtt_ms(self) -> float | None:
         """Milliseconds of the last round trip, if the link is up."""
-        rtt = self.pump.session.rtt
-        return None if rtt is None or not self.pump.linked else round(rtt * 1000, 2)
+        rtt = self.carrier.rtt
+        return None if rtt is None else round(rtt * 1000, 2)
 
     async def run(self) -> None:
         """Keep the link up, until cancelled."""
@@ -103,41 +104,24 @@ class TargetLink:
         """Say goodbye."""
         raise NotImplementedError
 
-    def _new_pump(self, hello: dict[str, Any], heartbeat: float | None) -> Pump:
-        def on_event(event: SessionEvent) -> None:
-            # What a session that was given up still brings is stale.
-            if self.pump is pump:
-                self._on_session(event)
-
-        pump = Pump(Session(hello, heartbeat), on_event)
-        pump.bulk_source = lambda: self.bulk_source()
-        return pump
-
-    def _on_session(self, event: SessionEvent) -> None:
-        if isinstance(event, Received):
-            self.callbacks.report(self.name, event.message)
-
 
 class LocalTarget(TargetLink):
     """``local``: its agent is an object in this process."""
 
     def __init__(self, callbacks: Callbacks, store: Store, folder: Path) -> None:
         super().__init__(LOCAL, callbacks)
-        self.pump = self._new_pump({"session": LOCAL}, None)
-        self._far = Pump(Session({"session": LOCAL}), self._on_far)
-        self._host = KernelHost(self._far, store, folder)
+        self.carrier, far = handover(
+            lambda message: callbacks.report(LOCAL, message),
+            lambda message: self._host.handle(message),
+        )
+        self.carrier.bulk_source = lambda: self.bulk_source()
+        self._host = KernelHost(far, store, folder)
         self.greeting = dict(introduction())
-
-    def _on_far(self, event: SessionEvent) -> None:
-        if isinstance(event, Received):
-            self._host.handle(event.message)
 
     async def run(self) -> None:
         """See :class:`TargetLink`."""
-        near, far = memory_pair()
-        ends = asyncio.gather(self.pump.run(near), self._far.run(far))
         self.callbacks.event(ev.TargetOpened(LOCAL))
-        await ends
+        await asyncio.Event().wait()
 
     async def close(self, reason: str) -> None:
         """See :class:`TargetLink`."""
@@ -175,7 +159,14 @@ class RemoteTarget(TargetLink):
         """Begin a new session; the agent ends what it held for the old one when it meets it."""
         self._opened = False
         hello = {**self._hello, "session": secrets.token_hex(8), "resume": False}
-        self.pump = self._new_pump(hello, self._heartbeat)
+
+        def on_event(event: SessionEvent) -> None:
+            # What a session that was given up still brings is stale.
+            if self.pump is pump:
+                self._on_session(event)
+
+        self.carrier = self.pump = pump = Pump(Session(hello, self._heartbeat), on_event)
+        pump.bulk_source = lambda: self.bulk_source()
 
     async def run(self) -> None:
         """See :class:`TargetLink`."""
@@ -210,8 +201,9 @@ class RemoteTarget(TargetLink):
             self.callbacks.event(ev.LinkClosed(self.name, error.reason))
 
     def _on_session(self, event: SessionEvent) -> None:
-        super()._on_session(event)
-        if isinstance(event, Opened):
+        if isinstance(event, Received):
+            self.callbacks.report(self.name, event.message)
+        elif isinstance(event, Opened):
             self._on_opened(event.hello)
         elif isinstance(event, Refused):
             self._on_refusal(event.fields)

@@ -50,6 +50,16 @@ class Pump:
         """Whether a link is up and both ends have greeted."""
         return self._stream is not None and self.session.is_open
 
+    @property
+    def rtt(self) -> float | None:
+        """Seconds of the last round trip, if the link is up."""
+        return self.session.rtt if self.linked else None
+
+    @property
+    def answered_at(self) -> float | None:
+        """When the newest ping that was answered was sent; None before any was."""
+        return self.session.answered_at
+
     def send(self, message: Message, *, bulk: bool = False) -> None:
         """Send a message, now or when a link is there again."""
         self.session.send(message, bulk=bulk)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relay_kernel.agent.host import KernelHost
-from relay_kernel.link.memory import memory_pair
 from relay_kernel.link.pump import Pump
 from relay_kernel.store.chunks import Store
 from relay_kernel.wire.session import Received, Session, SessionEvent
 from tests.agent.rig import Owner
+from tests.link.memory import memory_pair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -230,7 +230,7 @@ class TestSessions:
         owner = agent.owner("s1")
         await agent.link(owner)
         await kernel_of(owner)
-        session = agent.server._guests["s1"].host.pump.session
+        session = agent.server._guests["s1"].pump.session
         session._ordinary._memory = 1 << 20
         id_ = owner.execute("for n in range(3000): print(n, 'x' * 2000, flush=True)", cell=1)
         await owner.report("frames")

@@ -156,11 +156,13 @@ def home(folder: Path, kind: str) -> Any:
     return find_places().make()
 
 
-async def measure(row: Row, clients: dict[str, AsyncKernelClient]) -> dict[str, list[float]]:
+async def measure(
+    row: Row, clients: dict[str, AsyncKernelClient], count: int
+) -> dict[str, list[float]]:
     """Seconds of each time, by kind; the first turn only warms up."""
     times: dict[str, list[float]] = {kind: [] for kind in clients}
-    block = min(BLOCK, row.times)
-    for turn in range(-1, row.times // block):
+    block = min(BLOCK, count)
+    for turn in range(-1, count // block):
         for kind, client in clients.items():
             taken = [await row.measure(client) for _ in range(block if turn >= 0 else 2)]
             times[kind] += taken if turn >= 0 else []
@@ -206,9 +208,8 @@ async def run(only: str, times: int | None) -> None:
             async with kernels(folder) as clients:
                 for row in rows:
                     count = min(times or row.times, row.times)
-                    row = Row(row.name, row.measure, count, row.here, row.far)
                     bars = {"R→A": row.here, "R→B": row.far}
-                    show(row.name, await measure(row, clients), bars)
+                    show(row.name, await measure(row, clients, count), bars)
         if only in "start of a kernel":
             found: dict[str, list[tuple[float, float]]] = {"direct": [], "R→A": []}
             for _ in range(min(times or 10, 10)):

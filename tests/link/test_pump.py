@@ -12,7 +12,6 @@ import pytest
 
 from relay_kernel.link import clock
 from relay_kernel.link import pump as pump_module
-from relay_kernel.link.memory import memory_pair
 from relay_kernel.link.pump import Pump
 from relay_kernel.wire import frames
 from relay_kernel.wire.frames import Type
@@ -31,6 +30,7 @@ from relay_kernel.wire.session import (
     SessionEvent,
     Silent,
 )
+from tests.link.memory import memory_pair
 from tests.link.test_streams import SOON, socket_pair
 
 if TYPE_CHECKING:

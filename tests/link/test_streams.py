@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from relay_kernel.link.memory import memory_pair
 from relay_kernel.link.stream import SocketStream
+from tests.link.memory import memory_pair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

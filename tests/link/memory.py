@@ -1,4 +1,4 @@
-"""A link within one process: how R reaches the agent of ``local``."""
+"""A stream within one process: a line that is never full."""
 
 from __future__ import annotations
 
