@@ -51,11 +51,21 @@ class KernelHost:
         carrier: this end of the way to R.
         store: where chunks go; for ``local`` it is R's own.
         folder: 0700, short, for sockets.
+        key: what the kernel shall sign with, see :class:`relay_kernel.agent.process.KernelProcess`.
         far: whether there is a line between this and R, so that chunks are worth compressing.
     """
 
-    def __init__(self, carrier: Carrier, store: Store, folder: Path, *, far: bool = False) -> None:
+    def __init__(
+        self,
+        carrier: Carrier,
+        store: Store,
+        folder: Path,
+        *,
+        key: bytes | None = None,
+        far: bool = False,
+    ) -> None:
         self.carrier = carrier
+        self._key = key
         self.store = store
         self.folder = folder
         self._kernel: KernelProcess | None = None
@@ -123,7 +133,9 @@ class KernelHost:
     async def _start(self, head: dict[str, Any]) -> None:
         async with self._changing:
             await self._stop_kernel()
-            kernel = KernelProcess(self.folder, self._on_kernel, self._on_own, self._on_death)
+            kernel = KernelProcess(
+                self.folder, self._on_kernel, self._on_own, self._on_death, self._key
+            )
             try:
                 await kernel.start(
                     head["spec"],

@@ -77,7 +77,7 @@ def build(
         )
         for target in config.targets
     }
-    links[LOCAL] = LocalTarget(callbacks, store, folder)
+    links[LOCAL] = LocalTarget(callbacks, store, folder, front.key)
     state = StateMover(
         store,
         links,

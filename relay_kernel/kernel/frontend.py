@@ -62,11 +62,17 @@ class FrontEnd:
             content = {"subscription": topic.decode(errors="replace")}
             self._make("iopub", "iopub_welcome", content, {}, [topic] if topic else [])
 
+    @property
+    def key(self) -> bytes:
+        """What messages are signed with."""
+        return bytes(self._session.key)
+
     # ------------------------------------------------------------------ out
 
     def send(self, message: KernelFrames) -> None:
         """Pass on a message of a kernel, signed with the key that front ends know."""
-        self._channels[message.channel].send(join(message, self._session.sign(message.body[:4])))
+        signature = message.signature or self._session.sign(message.body[:4])
+        self._channels[message.channel].send(join(message, signature))
 
     def _make(
         self,

@@ -108,14 +108,14 @@ class TargetLink:
 class LocalTarget(TargetLink):
     """``local``: its agent is an object in this process."""
 
-    def __init__(self, callbacks: Callbacks, store: Store, folder: Path) -> None:
+    def __init__(self, callbacks: Callbacks, store: Store, folder: Path, key: bytes) -> None:
         super().__init__(LOCAL, callbacks)
         self.carrier, far = handover(
             lambda message: callbacks.report(LOCAL, message),
             lambda message: self._host.handle(message),
         )
         self.carrier.bulk_source = lambda: self.bulk_source()
-        self._host = KernelHost(far, store, folder)
+        self._host = KernelHost(far, store, folder, key=key)
         self.greeting = dict(introduction())
 
     async def run(self) -> None:

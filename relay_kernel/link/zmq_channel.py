@@ -22,6 +22,8 @@ _BURST = 64
 # Plain numbers: pyzmq's are enums, and combining those for each frame costs more than the frame.
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _LAST = int(zmq.NOBLOCK)
+#: Bytes from which on a frame is cheaper to send as it is than as a copy.
+_LARGE = 1 << 20
 _POLLIN = int(zmq.POLLIN)
 
 
@@ -46,10 +48,10 @@ class ZmqChannel:
         """Send one message. One to a peer that is gone is dropped, as ZeroMQ does."""
         if self._socket.closed:
             return
-        send = self._socket.send
-        for frame in frames[:-1]:
-            send(frame, _MORE)
-        send(frames[-1], _LAST)
+        last = len(frames) - 1
+        for number, frame in enumerate(frames):
+            flags = _LAST if number == last else _MORE
+            self._socket.send(frame, flags, len(frame) < _LARGE)
         if int(self._socket.get(zmq.EVENTS)) & _POLLIN:
             self._read_soon()
 

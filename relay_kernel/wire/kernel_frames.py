@@ -29,6 +29,8 @@ class KernelFrames:
     channel: str
     ids: list[bytes]
     body: list[bytes]
+    signature: bytes = b""
+    """As front ends check it; empty where they are to get one made anew."""
     _header: dict[str, Any] | None = field(default=None, repr=False)
     _parent: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -74,12 +76,17 @@ class KernelFrames:
     def with_metadata(self, metadata: dict[str, Any]) -> KernelFrames:
         """The same message with other metadata."""
         body = [*self.body[:2], _dump(metadata), *self.body[3:]]
-        return KernelFrames(self.channel, self.ids, body, self._header, self._parent)
+        return self._with(body)
 
     def with_content(self, content: dict[str, Any]) -> KernelFrames:
         """The same message with other content."""
         body = [*self.body[:3], _dump(content), *self.body[4:]]
-        return KernelFrames(self.channel, self.ids, body, self._header, self._parent)
+        return self._with(body)
+
+    def _with(self, body: list[bytes]) -> KernelFrames:
+        changed = KernelFrames(self.channel, self.ids, body)
+        changed._header, changed._parent = self._header, self._parent
+        return changed
 
 
 def split(channel: str, frames: Sequence[bytes]) -> tuple[KernelFrames, bytes]:
@@ -105,6 +112,8 @@ def join(message: KernelFrames, signature: bytes) -> list[bytes]:
 def pack(frames: KernelFrames, **head: Any) -> Message:
     """Wrap a kernel message for the session; ``head`` says more about it."""
     about = {"channel": frames.channel, "ids": len(frames.ids), **head}
+    if frames.signature:
+        about["signature"] = frames.signature.decode("ascii")
     return Message("frames", about, (*frames.ids, *frames.body))
 
 
@@ -124,7 +133,8 @@ def unpack(message: Message) -> KernelFrames:
     if not isinstance(channel, str):
         raise ProtocolError("a kernel message does not say its channel")
     parts = [bytes(part) for part in message.parts]
-    return KernelFrames(channel, parts[:count], parts[count:])
+    signature = str(message.head.get("signature", "")).encode()
+    return KernelFrames(channel, parts[:count], parts[count:], signature)
 
 
 def _object(data: bytes) -> dict[str, Any]:
