@@ -1,13 +1,18 @@
 """Content made smaller for the line, where that pays.
 
-A chunk is named by the hash of its plain content, so compression is a matter of one transfer.
+What it is compressed for is one transfer: a chunk is named by the hash of its plain content.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import zstandard
 
 from relay_kernel.wire.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from relay_kernel.wire.message import Part
 
 #: Bytes below which the head of a message weighs more than what is saved.
 SMALL = 512
@@ -19,7 +24,7 @@ _SAMPLE = 32 << 10
 _LEVEL = 1
 
 
-def squeeze(data: bytes) -> bytes | None:
+def squeeze(data: Part) -> bytes | None:
     """``data`` compressed, or None if that does not make it a tenth smaller."""
     if len(data) < SMALL:
         return None
@@ -30,9 +35,24 @@ def squeeze(data: bytes) -> bytes | None:
     return _squeeze(data)
 
 
-def _squeeze(data: bytes) -> bytes | None:
+def _squeeze(data: Part) -> bytes | None:
     small = zstandard.ZstdCompressor(level=_LEVEL).compress(data)
     return small if len(small) <= WORTH * len(data) else None
+
+
+def plain_size(data: bytes) -> int:
+    """The bytes that ``data``, which :func:`squeeze` returned, says to have in plain.
+
+    Raises:
+        ProtocolError: ``data`` is not such content.
+    """
+    try:
+        size = int(zstandard.frame_content_size(data))
+    except zstandard.ZstdError as error:
+        raise ProtocolError(f"compressed content cannot be read: {error}") from error
+    if size < 0:
+        raise ProtocolError("compressed content does not say its size")
+    return size
 
 
 def expand(data: bytes, size: int) -> bytes:
@@ -45,9 +65,9 @@ def expand(data: bytes, size: int) -> bytes:
     Raises:
         ProtocolError: ``data`` is not such content.
     """
+    if plain_size(data) != size:
+        raise ProtocolError(f"compressed content does not have the {size} bytes it should")
     try:
-        if zstandard.frame_content_size(data) != size:
-            raise ProtocolError(f"compressed content does not have the {size} bytes it should")
         return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
     except zstandard.ZstdError as error:
         raise ProtocolError(f"compressed content cannot be read: {error}") from error

@@ -7,12 +7,22 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay_kernel.wire.compression import expand, plain_size, squeeze
 from relay_kernel.wire.errors import ProtocolError
 
+#: Bytes in a message, plain too. Lengths within it have 31 bits; and it must fit into memory.
+LARGEST = 1 << 31
+#: Bytes from which on a part is compressed where that pays; most messages are far below.
+_WORTH = 4 << 10
+#: In the length of a part: it is compressed.
+_SQUEEZED = 1 << 31
+#: What is compressed, each piece by itself, before it becomes a message.
+_READY = "chunk"
 _U32 = struct.Struct("<I")
 # Made once: json.dumps would make one for each message.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
+
 
 Part = bytes | bytearray | memoryview
 
@@ -31,9 +41,17 @@ class Message:
 
 
 def encode(message: Message) -> list[Part]:
-    """Encode as ``u32 head length | head | u32 count | u32 lengths… | parts…``, little-endian."""
+    """Encode as ``u32 head length | head | u32 count | u32 lengths… | parts…``, little-endian.
+
+    The highest bit of a length says that the part is compressed.
+    """
     head = _encode([message.kind, message.head]).encode()
-    sizes = [_nbytes(part) for part in message.parts]
+    parts, sizes = [], []
+    for part in message.parts:
+        size = _nbytes(part)
+        small = squeeze(part) if size >= _WORTH and message.kind != _READY else None
+        parts.append(part if small is None else small)
+        sizes.append(size if small is None else len(small) | _SQUEEZED)
     prefix = b"".join(
         (
             _U32.pack(len(head)),
@@ -42,7 +60,7 @@ def encode(message: Message) -> list[Part]:
             *(_U32.pack(size) for size in sizes),
         )
     )
-    return [prefix, *message.parts]
+    return [prefix, *parts]
 
 
 def decode(body: memoryview) -> Message:
@@ -66,12 +84,21 @@ def decode(body: memoryview) -> Message:
             pass
         case _:
             raise ProtocolError("a message does not begin with its kind and what it says")
-    if at + sum(sizes) != len(body):
+    if at + sum(size & ~_SQUEEZED for size in sizes) != len(body):
         raise ProtocolError("a message is not as long as it says")
     parts = []
+    left = LARGEST
     for size in sizes:
-        parts.append(bytes(body[at : at + size]))
-        at += size
+        end = at + (size & ~_SQUEEZED)
+        part = bytes(body[at:end])
+        if size & _SQUEEZED:
+            plain = plain_size(part)
+            if plain > left:
+                raise ProtocolError(f"a message has more than {LARGEST} bytes, decompressed")
+            part = expand(part, plain)
+        left -= len(part)
+        parts.append(part)
+        at = end
     return Message(kind, head, tuple(parts))
 
 

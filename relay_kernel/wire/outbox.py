@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from relay_kernel.wire import frames
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.frames import Type
+from relay_kernel.wire.message import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 #: whole: with pieces as large as that, the smallest window left a line of 600 kB/s idle for a fifth
 #: of the time (95 % used with 16 KiB, and no more with 8).
 PIECE = 16 << 10
-#: Bytes in a message. Lengths within it are u32; and it must fit into memory at both ends.
-LARGEST = 1 << 31
 #: Bytes that wait in memory; what goes beyond is given to the spool.
 MEMORY = 16 << 20
 #: Bytes that go to the spool at a time, so that a million small messages are some thousand blocks.

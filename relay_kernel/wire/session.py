@@ -26,7 +26,7 @@ from relay_kernel.wire.window import RoundTrips, Window
 if TYPE_CHECKING:
     from relay_kernel.wire.message import Part
 
-PROTOCOL = 3
+PROTOCOL = 4
 #: Acknowledge at the latest after so many messages, bytes (each full piece) or seconds.
 ACK_MESSAGES = 16
 ACK_BYTES = 16 << 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import resource
 import stat
 from typing import TYPE_CHECKING
@@ -99,10 +100,10 @@ def test_a_full_disk_keeps_what_it_had_and_works_again_with_room(
 
 def test_a_session_with_no_link_keeps_what_is_said_on_the_disk(spool: SpoolFile) -> None:
     """R is away for a night, and the cell goes on printing."""
-    lines = 3000
+    lines, noise = 3000, random.Random(1).randbytes(20_000)
     left = Session({"session": "s"}, None, spool)
     for number in range(lines):
-        left.send(Message("line", {"n": number}, (bytes(20_000),)))
+        left.send(Message("line", {"n": number}, (noise,)))
     assert os.fstat(open_file(spool)).st_size > 30 << 20
     assert left._ordinary._held < 17 << 20
     world = Joined(left)

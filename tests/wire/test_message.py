@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 from typing import Any
 
@@ -44,6 +45,40 @@ def test_parts_of_wider_items_are_measured_in_bytes() -> None:
     floats: Any = memoryview(struct.pack("<3d", 1.0, 2.0, 3.0)).cast("d")
     got = decode(memoryview(flat(Message("chunk", {}, (floats,)))))
     assert got.parts == (struct.pack("<3d", 1.0, 2.0, 3.0),)
+
+
+def test_a_large_part_is_small_on_the_line() -> None:
+    message = Message("frames", {}, (b"plain", b"print('hello')\n" * 10_000, b"tail"))
+    packed = flat(message)
+    assert len(packed) < 2000
+    assert decode(memoryview(packed)) == message
+
+
+@pytest.mark.parametrize("kind", ["frames", "chunk"])
+def test_what_compression_does_not_make_smaller_goes_as_it_is(kind: str) -> None:
+    """Random numbers; and chunks, which were compressed before, where that pays."""
+    part = random.Random(1).randbytes(100_000) if kind == "frames" else bytes(100_000)
+    packed = flat(Message(kind, {}, (part,)))
+    assert part in packed
+
+
+def test_a_part_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = flat(Message("frames", {}, (bytes(60_000), bytes(60_000))))
+    monkeypatch.setattr("relay_kernel.wire.message.LARGEST", 100_000)
+    with pytest.raises(ProtocolError, match="more than 100000 bytes"):
+        decode(memoryview(packed))
+
+
+@pytest.mark.parametrize("spoil", ["content", "size"])
+def test_a_compressed_part_that_is_damaged_is_refused(spoil: str) -> None:
+    packed = bytearray(flat(Message("frames", {}, (bytes(60_000),))))
+    if spoil == "content":
+        packed[-5:] = b"\xff" * 5
+    else:
+        at = packed.index(b"\x28\xb5\x2f\xfd")
+        packed[at : at + 4] = b"none"
+    with pytest.raises(ProtocolError, match="compressed content"):
+        decode(memoryview(packed))
 
 
 def test_what_was_received_does_not_hold_on_to_the_buffer_it_came_in() -> None:
