@@ -25,6 +25,7 @@ class FrontEnd:
         session: signs and checks with the key of the connection file.
         sockets: ``shell``, ``control``, ``stdin`` (ROUTER) and ``iopub`` (XPUB), bound.
         on_message: called on the loop for each sound message that comes in.
+        ports: of R's sockets, by the names of ``connect_reply``.
     """
 
     def __init__(
@@ -32,7 +33,9 @@ class FrontEnd:
         session: Session,
         sockets: dict[str, zmq.Socket[bytes]],
         on_message: Callable[[KernelFrames], None],
+        ports: dict[str, int],
     ) -> None:
+        self.ports = ports
         self._session = session
         self._on_message = on_message
         self._channels = {
@@ -99,6 +102,11 @@ class FrontEnd:
         kind = request.type.replace("_request", "_reply")
         self._make(request.channel, kind, content, request.header, request.ids, metadata)
 
+    def request(self, channel: str, msg_type: str, content: dict[str, Any]) -> KernelFrames:
+        """A request of R's own to a kernel; no front end knows of it."""
+        made = self._session.serialize(self._session.msg(msg_type, content))
+        return split(channel, made)[0]
+
     def answer(self, request: KernelFrames, content: dict[str, Any]) -> None:
         """Answer a request in R's own name, between a busy and an idle."""
         self.status("busy", request.header)
@@ -110,7 +118,7 @@ class FrontEnd:
         if not answered:
             text = f"{request.type} was not answered: {reason}"
             error = {"ename": "RelayTargetLost", "evalue": text, "traceback": []}
-            self.reply(request, {"status": "error", **error})
+            self.reply(request, {"status": "error", **error, **_of_debugger(request, text)})
         if not idle:
             self.status("idle", request.header)
 
@@ -122,3 +130,12 @@ class FrontEnd:
         """Write out what is queued, and close the sockets."""
         for channel in self._channels.values():
             channel.close(linger=500)
+
+
+def _of_debugger(request: KernelFrames, text: str) -> dict[str, Any]:
+    """What a reply that says no has besides, where it is one of a debugger's (DAP)."""
+    if request.type != "debug_request":
+        return {}
+    asked = request.content
+    about = {"command": asked.get("command", ""), "request_seq": asked.get("seq", 0)}
+    return {"type": "response", **about, "success": False, "message": text}

@@ -26,7 +26,7 @@ class Heard(FrontEnd):
     """No front end is connected; what one would hear is kept."""
 
     def __init__(self) -> None:
-        super().__init__(SESSION, {}, lambda message: None)
+        super().__init__(SESSION, {}, lambda message: None, {})
         self.said: list[str] = []
 
     def send(self, message: KernelFrames) -> None:
