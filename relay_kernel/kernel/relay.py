@@ -365,6 +365,8 @@ class Relay:
         elif cell and "cell" in message.head:
             self._on_reply(target, message, frames, cell)
         elif seen := self.switchboard.look(target, frames):
+            if seen.type == "execute_reply":
+                seen = seen.with_metadata({**seen.metadata, "relay": self._voice.beside(target)})
             self.front.send(seen)
             if idle := self.switchboard.idle_after(frames):
                 self.front.send(idle)

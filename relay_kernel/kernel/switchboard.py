@@ -78,7 +78,7 @@ class Switchboard:
         self._waiting: list[tuple[str, KernelFrames]] = []
         self._behind: list[tuple[int, KernelFrames]] = []
         self._open: dict[str, Open] = {}
-        self._overdue: asyncio.TimerHandle | None = None
+        self._overdue: dict[bool, asyncio.TimerHandle] = {}
         self._comms = Comms(front)
         self._own = OwnRequests(front, links)
         self._subshells = Subshells(front, self._own, infos, self._pass_on)
@@ -183,12 +183,19 @@ class Switchboard:
         if own:
             return None
         request = self._open.get(frames.parent_id)
-        if request and (request.given_up or request.target != target):
-            return None
+        stale = request is not None and (request.given_up or request.target != target)
         if frames.channel == "iopub" and frames.type in COMM_TYPES:
             self._comms.note(target, frames)
-        if request is None:
-            return frames
+            if stale:
+                # A widget goes on, also where the message that it answers has been given up.
+                return frames.with_parent(b"{}")
+        if stale:
+            return None
+        return self._look_at_answer(target, request, frames) if request else frames
+
+    def _look_at_answer(
+        self, target: str, request: Open, frames: KernelFrames
+    ) -> KernelFrames | None:
         if frames.channel == "iopub" and frames.type == "status":
             idle = frames.content.get("execution_state") == "idle"
             if idle and not request.answered and request.message.type in QUESTIONS:
@@ -228,19 +235,31 @@ class Switchboard:
 
     def watch(self) -> None:
         """See to it that no request waits for a quiet kernel for longer than a cell does."""
-        waiting = frozenset(request.message.id for request in self._out_of_reach())
-        if waiting and self._overdue is None:
+        policy = self._router.policy
+        self._watch(policy.wait_at_submit, of_cells=False)
+        self._watch(policy.lost_after, of_cells=True)
+
+    def _watch(self, patience: float, *, of_cells: bool) -> None:
+        waiting = frozenset(request.message.id for request in self._out_of_reach(of_cells))
+        if waiting and of_cells not in self._overdue:
             loop = asyncio.get_running_loop()
-            patience = self._router.policy.wait_at_submit
-            self._overdue = loop.call_later(patience, self._end_overdue, waiting)
+            timer = loop.call_later(patience, self._end_overdue, waiting, of_cells)
+            self._overdue[of_cells] = timer
 
-    def _out_of_reach(self) -> list[Open]:
+    def _out_of_reach(self, of_cells: bool) -> list[Open]:
+        """What waits for a quiet kernel: cells of subshells, which may be at work, or the rest."""
         quiet = {name for name, t in self._router.targets.items() if t.phase is Phase.QUIET}
-        return [each for each in self._open.values() if each.target in quiet and not each.given_up]
+        return [
+            each
+            for each in self._open.values()
+            if each.target in quiet
+            and not each.given_up
+            and (each.message.type == "execute_request") is of_cells
+        ]
 
-    def _end_overdue(self, waiting: frozenset[str]) -> None:
-        self._overdue = None
-        for request in self._out_of_reach():
+    def _end_overdue(self, waiting: frozenset[str], of_cells: bool) -> None:
+        del self._overdue[of_cells]
+        for request in self._out_of_reach(of_cells):
             if request.message.id in waiting:
                 self._end(request, self._router.targets[request.target].describe())
                 request.given_up = True

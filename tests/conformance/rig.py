@@ -81,7 +81,9 @@ class Client(Notebook):
         self.complain()
         return posted.messages
 
-    async def talk(self, msg_type: str, content: dict[str, Any] | None = None, **how: Any) -> Result:
+    async def talk(
+        self, msg_type: str, content: dict[str, Any] | None = None, **how: Any
+    ) -> Result:
         """Send a message; wait for its reply and its idle."""
         return await self.post(msg_type, content, **how).end()
 

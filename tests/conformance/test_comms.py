@@ -91,9 +91,7 @@ async def test_a_comm_for_a_name_that_nobody_has_is_closed_by_the_kernel(book: C
 async def test_comm_info_lists_what_is_open_and_can_be_asked_for_one_name(book: Client) -> None:
     code = 'from comm import create_comm\none, two = (create_comm(target_name=n) for n in "ab")'
     result = await book.run(code)
-    one, two = (
-        m["content"]["comm_id"] for m in result.messages if m["msg_type"] == "comm_open"
-    )
+    one, two = (m["content"]["comm_id"] for m in result.messages if m["msg_type"] == "comm_open")
     assert {one: "a", two: "b"}.items() <= (await listed(book)).items()
     assert one in await listed(book, target_name="a")
     assert two not in await listed(book, target_name="a")

@@ -117,7 +117,9 @@ class Shown:
 Shown()
 """
     result = await book.run(code)
-    shown, value = (m for m in result.messages if m["msg_type"] in {"display_data", "execute_result"})
+    shown, value = (
+        m for m in result.messages if m["msg_type"] in {"display_data", "execute_result"}
+    )
     assert shown["content"]["data"]["application/json"] == {"a": [1]}
     assert shown["content"]["metadata"] == {"text/html": {"isolated": True}}
     assert value["content"]["data"]["text/html"] == "<b>x</b>"
