@@ -80,10 +80,19 @@ def _reduce_foreign(pickler, function):
     return cloudpickle._make_function, args, state, None, None, cloudpickle._function_setstate
 
 
+_NO_FILE = "<dynamic-code>"
+
+
 def reduce_code(pickler, code):
-    """Reduce code, and remember the cell it came from."""
+    """Reduce code, and remember the cell it came from.
+
+    Newer versions of cloudpickle leave the name of the file out, by which breakpoints and
+    tracebacks find the cell.
+    """
     pickler.files.add(code.co_filename)
-    return pickler.cloudpickle._code_reduce(code)
+    kind, args = pickler.cloudpickle._code_reduce(code)
+    # A string of its own each time, so that what is packed does not depend on who shares it.
+    return kind, tuple("".join(code.co_filename) if a == _NO_FILE else a for a in args)
 
 
 def reduce_cell(pickler, cell):

@@ -37,30 +37,32 @@ class Debugging:
         self._stopped: set[int] = set()
         self._at = ""
 
-    @property
-    def attached(self) -> bool:
-        """Whether a front end has attached the debugger."""
-        return ("attach", "") in self._told
-
     # ------------------------------------------------------------------ requests
 
-    def replied(self, target: str, request: KernelFrames, reply: KernelFrames) -> None:
-        """The primary has done what a front end asked of its debugger: let the others do so."""
-        asked, done = request.content, reply.content
+    def asked(self, target: str, request: KernelFrames) -> None:
+        """A front end asks this of the debugger of the primary: ask it of the others as well.
+
+        At once, and not when the primary has done it: should that be lost, they are ready.
+        """
+        asked = request.content
         command = str(asked.get("command"))
-        if not done.get("success"):
-            return
         if command == "disconnect":
             self._detach(target)
-        elif command in _SCRIPT:
-            self._at = target
-            self._attached.add(target)
-            self._told[command, _about(asked)] = asked
-            for other in self._attached - {target}:
+        if command not in _SCRIPT:
+            return
+        self._at = target
+        self._told[command, _about(asked)] = asked
+        for other in self._infos:
+            if other in self._attached and other != target:
                 self._own.ask(other, "debug_request", asked)
-            if command == "attach":
-                for other in self._infos:
-                    self.kernel_started(other)
+        self._attached.add(target)
+        for other in self._infos:
+            self.kernel_started(other)
+
+    def replied(self, target: str, request: KernelFrames, reply: KernelFrames) -> None:
+        """Where the primary's debugger does not start, none does."""
+        if request.content.get("command") == "initialize" and not reply.content.get("success"):
+            self._detach(target)
 
     def _detach(self, target: str) -> None:
         asked = {"type": "request", "seq": 0, "command": "disconnect", "arguments": {}}
@@ -71,9 +73,9 @@ class Debugging:
         self._stopped.clear()
 
     def kernel_started(self, target: str) -> None:
-        """A kernel is up: if the debugger is attached, it is attached there as well."""
+        """A kernel is up: tell it what the others were told, if it was not."""
         features = self._infos[target].get("supported_features", ())
-        if not self.attached or target in self._attached or DEBUGGER not in features:
+        if not self._told or target in self._attached or DEBUGGER not in features:
             return
         self._attached.add(target)
         for asked in sorted(self._told.values(), key=lambda one: _SCRIPT.index(one["command"])):
@@ -118,7 +120,7 @@ class Debugging:
 
         Where the debugger cannot be there, front ends are told that it has ended.
         """
-        if not self.attached or primary == self._at:
+        if not self._told or primary == self._at:
             return
         for thread in self._stopped:
             self._publish("continued", {"threadId": thread, "allThreadsContinued": True})

@@ -99,10 +99,15 @@ class Switchboard:
         elif message.type in UNKNOWN_TO_SOME and not self._has(primary, message.type):
             why = f"the kernel at {primary} does not support it"
             self._front.end(message, why, answered=False, idle=False)
-        elif message.type == "debug_request" and self.debugging.refuse(message, primary):
-            return
+        elif message.type == "debug_request":
+            self._take_debugger(primary, message)
         else:
             self._pass_on(primary, message)
+
+    def _take_debugger(self, primary: str, message: KernelFrames) -> None:
+        if not self.debugging.refuse(message, primary):
+            self._pass_on(primary, message)
+            self.debugging.asked(primary, message)
 
     def _take_comm(self, target: str, message: KernelFrames) -> None:
         subshell = message.header.get("subshell_id")

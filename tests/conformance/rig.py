@@ -24,6 +24,8 @@ class Client(Notebook):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._came = asyncio.Event()
+        self.all: list[dict[str, Any]] = []
+        """Whatever came on IOPub."""
 
     async def switch(self, target: str) -> None:
         """Move the role to ``target``: the preferred one, or by order."""
@@ -37,8 +39,11 @@ class Client(Notebook):
         return client
 
     def _on_iopub(self, message: dict[str, Any]) -> None:
-        super()._on_iopub(message)
+        self.all.append(message)
         self._came.set()
+        # The parent of these is the last message on control, which is idle by then.
+        if message["msg_type"] != "debug_event":
+            super()._on_iopub(message)
 
     async def _get_ready(self) -> None:
         await super()._get_ready()
@@ -99,15 +104,15 @@ class Client(Notebook):
         return (await self.ask("debug_request", asked, "control"))["content"]
 
     async def heard(
-        self, wanted: Callable[[dict[str, Any]], bool], within: float = SOON
+        self, wanted: Callable[[dict[str, Any]], bool], since: int = 0, within: float = SOON
     ) -> dict[str, Any]:
-        """Wait for a message on IOPub that belongs to no request of ours."""
+        """Wait for a message on IOPub, whatever its parent; ``since``: so many came before."""
         async with asyncio.timeout(within):
             while True:
                 self._came.clear()
-                found = next((message for message in self.others if wanted(message)), None)
-                if found:
-                    return found
+                for message in self.all[since:]:
+                    if wanted(message):
+                        return message
                 await self._came.wait()
 
 
