@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.kernel.info import DEBUGGER, supports
+
 if TYPE_CHECKING:
     from relay_kernel.kernel.frontend import FrontEnd
     from relay_kernel.kernel.own import OwnRequests
     from relay_kernel.wire.kernel_frames import KernelFrames
 
-#: As ``supported_features`` of kernel_info names it.
-DEBUGGER = "debugger"
 #: What makes a debugger what it is, in the order in which a new one is told.
 _SCRIPT = ("initialize", "attach", "dumpCell", "setBreakpoints", "setExceptionBreakpoints")
 
@@ -74,8 +74,9 @@ class Debugging:
 
     def kernel_started(self, target: str) -> None:
         """A kernel is up: tell it what the others were told, if it was not."""
-        features = self._infos[target].get("supported_features", ())
-        if not self._told or target in self._attached or DEBUGGER not in features:
+        if not self._told or target in self._attached:
+            return
+        if not supports(self._infos[target], DEBUGGER):
             return
         self._attached.add(target)
         for asked in sorted(self._told.values(), key=lambda one: _SCRIPT.index(one["command"])):
@@ -126,8 +127,7 @@ class Debugging:
             self._publish("continued", {"threadId": thread, "allThreadsContinued": True})
         self._stopped.clear()
         self._at = primary
-        features = self._infos.get(primary, {}).get("supported_features", ())
-        if primary in self._infos and DEBUGGER not in features:
+        if primary in self._infos and not supports(self._infos[primary], DEBUGGER):
             self._publish("terminated", {})
             self._detach(primary)
 

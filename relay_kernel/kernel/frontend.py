@@ -113,6 +113,11 @@ class FrontEnd:
         self.reply(request, content)
         self.status("idle", request.header)
 
+    def refuse(self, request: KernelFrames, name: str, text: str) -> None:
+        """Answer that it cannot be done, as a kernel would."""
+        error = {"ename": name, "evalue": text, "traceback": []}
+        self.answer(request, {"status": "error", **error, **_of_debugger(request, text)})
+
     def end(self, request: KernelFrames, reason: str, *, answered: bool, idle: bool) -> None:
         """End a request that nobody will answer any more: the reply, if it lacks one, and idle."""
         if not answered:

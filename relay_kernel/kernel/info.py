@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from relay_kernel.kernel.frontend import FrontEnd
     from relay_kernel.wire.kernel_frames import KernelFrames
 
+#: Features, as kernel_info names them.
+DEBUGGER = "debugger"
+SUBSHELLS = "kernel subshells"
+
+
+def supports(info: dict[str, Any], feature: str) -> bool:
+    """Whether a kernel that said ``info`` of itself has a feature.
+
+    A kernel that is older than the list of features (protocol 5.5) may have a debugger.
+    """
+    features = info.get("supported_features")
+    return feature == DEBUGGER if features is None else feature in features
+
 
 class InfoDesk:
     """Knows what the kernels said of themselves when they started.

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.kernel.info import SUBSHELLS, supports
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay_kernel.kernel.frontend import FrontEnd
     from relay_kernel.kernel.own import OwnRequests
     from relay_kernel.wire.kernel_frames import KernelFrames
-
-#: As ``supported_features`` of kernel_info names it.
-SUBSHELLS = "kernel subshells"
 
 
 @dataclass
@@ -68,14 +67,13 @@ class Subshells:
         text = f"Unknown subshell_id {subshell!r}"
         if owner:
             text += f": it belongs to {owner}, and the notebook runs on {primary} now"
-        error = {"ename": "UnknownSubshellError", "evalue": text, "traceback": []}
-        self._front.answer(message, {"status": "error", **error})
+        self._front.refuse(message, "UnknownSubshellError", text)
 
     # ------------------------------------------------------------------ standing in
 
     def pass_on(self, subshell: str, target: str, message: KernelFrames) -> None:
         """Send a comm's message to a kernel that does not have the subshell it names."""
-        if SUBSHELLS not in self._infos.get(target, {}).get("supported_features", ()):
+        if not supports(self._infos.get(target, {}), SUBSHELLS):
             self._send(target, message, message.on_subshell(None))
             return
         stand_in = self._stand_ins.get((subshell, target))

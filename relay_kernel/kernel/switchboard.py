@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.model import LOCAL, Phase
 from relay_kernel.kernel.comms import COMM_TYPES, Comms
-from relay_kernel.kernel.debugging import DEBUGGER, Debugging
+from relay_kernel.kernel.debugging import Debugging
+from relay_kernel.kernel.info import DEBUGGER, SUBSHELLS, supports
 from relay_kernel.kernel.own import OwnRequests
-from relay_kernel.kernel.subshells import SUBSHELLS, Subshells
+from relay_kernel.kernel.subshells import Subshells
 from relay_kernel.wire.kernel_frames import KernelFrames, pack
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ class Switchboard:
         elif message.channel == "shell":
             self._ask(message)
         elif message.type in UNKNOWN_TO_SOME and not self._has(primary, message.type):
-            why = f"the kernel at {primary} does not support it"
-            self._front.end(message, why, answered=False, idle=False)
+            text = f"the kernel at {primary} has no {UNKNOWN_TO_SOME[message.type]}"
+            self._front.refuse(message, "NotImplementedError", text)
         elif message.type == "debug_request":
             self._take_debugger(primary, message)
         else:
@@ -131,7 +132,7 @@ class Switchboard:
     def _has(self, target: str, msg_type: str) -> bool:
         """Whether the kernel at ``target`` answers this request, as far as it has said so."""
         info = self._infos.get(target)
-        return info is None or UNKNOWN_TO_SOME[msg_type] in info.get("supported_features", ())
+        return info is None or supports(info, UNKNOWN_TO_SOME[msg_type])
 
     def _ask(self, message: KernelFrames) -> None:
         """Questions go to a kernel that is free, else to their place behind the queued cells."""
