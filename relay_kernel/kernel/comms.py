@@ -30,6 +30,11 @@ class Comms:
         self._front = front
         self._open: dict[str, Comm] = {}
 
+    def of(self, message: KernelFrames) -> str | None:
+        """Where the comm of a message is, if it is open."""
+        known = self._open.get(str(message.content.get("comm_id")))
+        return known.target if known else None
+
     def owner(self, message: KernelFrames, primary: str) -> str:
         """Take a front end's message; return where it belongs. A new comm is the primary's."""
         content = message.content

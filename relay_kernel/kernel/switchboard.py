@@ -76,9 +76,11 @@ class Switchboard:
         self._front = front
         self._links = links
         self._infos = infos
-        self._waiting: list[tuple[str, KernelFrames]] = []
+        self._waiting: list[tuple[str, KernelFrames, KernelFrames | None]] = []
         self._behind: list[tuple[int, KernelFrames]] = []
         self._open: dict[str, Open] = {}
+        self._asker: str | None = None
+        """Whose kernel last asked the user for input."""
         self._overdue: dict[bool, asyncio.TimerHandle] = {}
         self._comms = Comms(front)
         self._own = OwnRequests(front, links)
@@ -89,7 +91,9 @@ class Switchboard:
         """Send a request to the kernel it belongs to."""
         primary = self._router.primary
         if message.type in COMM_TYPES:
-            self._take_comm(self._comms.owner(message, primary), message)
+            self._take_comm(message, at_once=False)
+        elif message.channel == "stdin":
+            self._pass_on(self._asker or primary, message)
         elif message.header.get("subshell_id"):
             self._take_subshell(message, str(message.header["subshell_id"]), {primary})
         elif message.type == "delete_subshell_request":
@@ -110,10 +114,16 @@ class Switchboard:
             self._pass_on(primary, message)
             self.debugging.asked(primary, message)
 
-    def _take_comm(self, target: str, message: KernelFrames) -> None:
-        subshell = message.header.get("subshell_id")
+    def _take_comm(self, message: KernelFrames, *, at_once: bool) -> None:
+        """Pass a comm's message on; on the main shell it keeps its place behind queued cells."""
+        primary, subshell = self._router.primary, message.header.get("subshell_id")
+        queue = self._router.queue
+        if queue and not subshell and not at_once and self._comms.of(message) in {None, primary}:
+            self._behind.append((queue[-1].number, message))
+            return
+        target = self._comms.owner(message, primary)
         if subshell and not self._subshells.known(subshell):
-            self._subshells.refuse(message, self._router.primary)
+            self._subshells.refuse(message, primary)
         elif subshell and self._subshells.owner(subshell) != target:
             self._subshells.pass_on(subshell, target, message)
         else:
@@ -153,7 +163,7 @@ class Switchboard:
         self, target: str, message: KernelFrames, as_sent: KernelFrames | None = None
     ) -> None:
         if target not in self._infos:
-            self._waiting.append((target, message))
+            self._waiting.append((target, message, as_sent))
             return
         if message.channel != "stdin":
             answered = message.type not in ANSWERED
@@ -167,14 +177,17 @@ class Switchboard:
         if ready:
             self._behind = [(after, m) for after, m in self._behind if after > number]
         for message in ready:
-            self._pass_on(self._reachable(), message)
+            if message.type in COMM_TYPES:
+                self._take_comm(message, at_once=True)
+            else:
+                self._pass_on(self._reachable(), message)
 
     def kernel_started(self, target: str) -> None:
         """Send what waited for the kernel at ``target``, which is up now."""
         self.debugging.kernel_started(target)
         waiting, self._waiting = self._waiting, []
-        for owner, message in waiting:
-            self._pass_on(owner, message)
+        for owner, message, as_sent in waiting:
+            self._pass_on(owner, message, as_sent)
 
     def look(self, target: str, frames: KernelFrames) -> KernelFrames | None:
         """Take note of what a kernel says.
@@ -197,6 +210,8 @@ class Switchboard:
                 return frames.with_parent(b"{}")
         if stale:
             return None
+        if frames.channel == "stdin":
+            self._asker = target
         return self._look_at_answer(target, request, frames) if request else frames
 
     def _look_at_answer(
@@ -282,6 +297,7 @@ class Switchboard:
             reason: why it is gone.
             for_good: no other will start there soon.
         """
+        self._asker = None if self._asker == target else self._asker
         self._comms.lost(target)
         self._own.lost(target)
         self.debugging.lost(target)
@@ -289,8 +305,8 @@ class Switchboard:
         gone = [each for each in self._open.values() if each.target == target]
         gone += [Open(message, target, answered=True) for message in unsent]
         if for_good:
-            gone += [Open(message, owner) for owner, message in self._waiting if owner == target]
-            self._waiting = [(owner, m) for owner, m in self._waiting if owner != target]
+            gone += [Open(message, owner) for owner, message, _ in self._waiting if owner == target]
+            self._waiting = [each for each in self._waiting if each[0] != target]
         for request in gone:
             self._open.pop(request.message.id, None)
             if request.given_up:

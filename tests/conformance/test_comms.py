@@ -99,6 +99,20 @@ async def test_comm_info_lists_what_is_open_and_can_be_asked_for_one_name(book: 
     assert not {one, two} & (await listed(book)).keys()
 
 
+async def test_messages_keep_their_place_behind_cells_that_wait(book: Client) -> None:
+    """A comm can be opened right behind the cell that makes its kind known."""
+    running = book.send("import time; time.sleep(0.3)")
+    queued = book.send(ECHO.format(name="soon"))
+    opening = {"comm_id": "right-behind", "target_name": "soon", "data": {}}
+    posted = book.post("comm_open", opening)
+    told = book.post("comm_msg", {"comm_id": "right-behind", "data": {"n": 1}})
+    assert (await running.end()).status == (await queued.end()).status == "ok"
+    assert "comm_close" not in [m["msg_type"] for m in await book.done(posted)]
+    (answer,) = [m for m in await book.done(told) if m["msg_type"] == "comm_msg"]
+    assert answer["content"]["data"] == {"back": {"n": 1}}
+    await close(book, "right-behind")
+
+
 async def test_output_of_a_cell_goes_into_an_output_widget(book: Client) -> None:
     """The widget takes what has the cell's own message for its parent."""
     cell = book.send("""

@@ -8,18 +8,19 @@ from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 import zmq
 import zmq.asyncio
+from jupyter_client.manager import _ShutdownStatus
 
+from relay_kernel.settings.paths import find_places
 from tests.conformance.conftest import a_notebook, a_pc, a_server
 from tests.conformance.rig import Client, states
 from tests.e2e.rig import processes_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    import psutil
 
     from tests.e2e.rig import Running
 
@@ -130,8 +131,6 @@ async def test_interrupt(book: Client, mode: str, monkeypatch: pytest.MonkeyPatc
 
 def helpers(book: Client) -> list[psutil.Process]:
     """What runs beside the kernels: R, the hub, the agent and what joins them."""
-    from relay_kernel.settings.paths import find_places
-
     found = processes_of(find_places().config.parent)
     found += book.desktop.processes() if hasattr(book, "desktop") else []
     return [process for process in found if "ipykernel_launcher" not in process.cmdline()]
@@ -224,3 +223,34 @@ async def test_restart_on_the_same_ports() -> None:
         new = [p.pid for p in book.desktop.named("ipykernel_launcher")]
         assert len(new) == 1
         assert new != old
+
+
+@pytest.mark.sshd
+@pytest.mark.parametrize("line", ["up", "cut"])
+async def test_shutdown_in_time_whatever_the_line_does(fresh: Client, line: str) -> None:
+    """With a cell at work: R answers before it would be killed, says so once, and is gone."""
+    cell = fresh.send(LONG)
+    await cell.shows("on")
+    places = find_places().config.parent
+    ours = [p for p in processes_of(places) if "hub" not in p.cmdline()]
+    assert ours
+    if line == "cut":
+        fresh.desktop.lose_power()
+    await fresh.manager.shutdown_kernel()
+    # Else a signal would have ended it, after 2.5 s.
+    assert fresh.manager._shutdown_status is _ShutdownStatus.ShutdownRequest
+    await fresh.heard(lambda m: m["msg_type"] == "shutdown_reply")
+    said = [m["content"] for m in fresh.all if m["msg_type"] == "shutdown_reply"]
+    assert said == [{"status": "ok", "restart": False}]
+    gone, alive = psutil.wait_procs(ours, 5)
+    assert not alive, gone
+
+
+@pytest.mark.sshd
+async def test_a_cell_that_kills_its_kernel_ends_and_the_next_one_runs(fresh: Client) -> None:
+    await fresh.run("x = [1]")
+    cell = fresh.send("import os; os.kill(os.getpid(), 9)")
+    result = await cell.end(20)
+    assert result.reply["content"]["ename"] == "RelayTargetLost"
+    assert states(result.messages) == ["busy", "idle"]
+    assert (await fresh.run("x.append(2); x")).value == "[1, 2]"

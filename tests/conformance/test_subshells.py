@@ -174,6 +174,21 @@ async def test_an_id_means_nothing_where_it_was_not_made(far: Client) -> None:
 
 
 @pytest.mark.sshd
+async def test_an_answer_goes_to_the_kernel_that_asked(far: Client) -> None:
+    """Also where the role has moved since the question."""
+    await far.switch("pc")
+    there = await create(far)
+    asked = asyncio.Event()
+    far.answer = lambda message: asked.set()
+    running = on(far, there, "input('still there? ')", allow_stdin=True)
+    await asyncio.wait_for(asked.wait(), 30)
+    await far.switch("local")
+    far.client.input("yes")
+    assert (await running.end()).value == "'yes'"
+    await delete(far, there)
+
+
+@pytest.mark.sshd
 async def test_a_comm_of_one_kernel_over_a_subshell_of_another(far: Client) -> None:
     """As a front end does that keeps one subshell for all widgets, whatever the role does."""
     await far.switch("pc")
