@@ -159,6 +159,7 @@ async def test_breakpoints_move_with_the_role(far: Client) -> None:
     path = await break_at(far, 2)
     for target in ("local", "pc"):
         await far.switch(target)
+        await far.run("doubled = copied = None")
         since = len(far.all)
         running = far.send(CODE)
         thread = await stopped(far, since)
@@ -166,6 +167,8 @@ async def test_breakpoints_move_with_the_role(far: Client) -> None:
         await go_on(far, thread)
         result = await running.end()
         assert (result.status, result.target) == ("ok", target)
+        # The state was taken and brought over with the debugger attached at both.
+        assert (await far.run("doubled, copied")).value == "(42, 21)"
     assert (await far.debug("debugInfo"))["body"]["isStarted"] is True
     await disconnect(far)
     await far.switch("local")
