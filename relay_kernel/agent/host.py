@@ -142,8 +142,12 @@ class KernelHost:
                     cwd=place_of(head["cwd"]),
                     env={**os.environ, **head["env"]},
                     store=self.store.root,
-                    place=head["place"],
-                    limits=head.get("limits") or {},
+                    arguments=[str(one) for one in head.get("arguments") or ()],
+                    options={
+                        **(head.get("limits") or {}),
+                        "place": head["place"],
+                        "cells": head.get("cells"),
+                    },
                 )
                 check_python(kernel.info, head.get("python"))
             except KernelStartError as error:

@@ -35,7 +35,8 @@ def injection(options: dict[str, Any]) -> str:
 
     Args:
         options: for ``inkernel.install``: ``store`` (folder of the chunk store), ``kernel_id``,
-            ``place`` (where this kernel is, in words), ``seconds_per_component`` and
+            ``place`` (where this kernel is, in words), ``cells`` (folder that the files of cells
+            are said to be in; optional), ``seconds_per_component`` and
             ``bytes_per_component`` (what packing one variable may take; optional).
     """
     options = {**options, "cloudpickle": cloudpickle.cloudpickle.__file__}

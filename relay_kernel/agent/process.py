@@ -24,7 +24,7 @@ from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.kernel_frames import KernelFrames, join, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from relay_kernel.wire.message import Part
@@ -90,13 +90,18 @@ class KernelProcess:
         cwd: str,
         env: dict[str, str],
         store: Path,
-        place: str,
-        limits: dict[str, float] | None = None,
+        arguments: Sequence[str] = (),
+        options: dict[str, Any],
     ) -> None:
         """Launch the kernel of a kernelspec, and put our code into it.
 
-        ``place`` names the target, for what is said of variables that stay there; ``limits`` is
-        what packing one of them may take.
+        Args:
+            spec: the name of the kernelspec.
+            cwd: the folder to start in.
+            env: its whole environment.
+            store: the folder of the chunk store.
+            arguments: for its command line, after those of the kernelspec.
+            options: for our code: see :func:`relay_kernel.agent.inject.injection`.
 
         Raises:
             KernelStartError: no such kernelspec, its interpreter is gone, or it does not answer.
@@ -112,10 +117,12 @@ class KernelProcess:
         output = (self.folder / "kernel.log").open("ab")
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                await manager.start_kernel(cwd=cwd, env=env, stdout=output, stderr=output)
+                await manager.start_kernel(
+                    extra_arguments=list(arguments), cwd=cwd, env=env, stdout=output, stderr=output
+                )
                 self._watch()
                 self._connect()
-                await self._prepare({"store": str(store), "place": place, **(limits or {})})
+                await self._prepare({**options, "store": str(store)})
                 self._up = True
         except TimeoutError:
             text = f"kernel {spec} does not answer after {START_TIMEOUT:.0f} s"

@@ -83,12 +83,10 @@ class History:
     def commit(self, staged):
         """Make the history what :meth:`stage` read."""
         total, segments = staged
-        before = len(self._raw)
-        if total < before:
-            self._new_session()
+        before, changed = len(self._raw), {}
         for at, size, _, entries in segments:
             if entries is not None:
-                self._write(at, size, entries)
+                changed.update(self._write(at, size, entries))
         del self._raw[total:], self._parsed[total:]
         for number in range(total, before):
             self.shell.user_ns.pop(f"_i{number}", None)
@@ -96,28 +94,59 @@ class History:
             (at, size): (blob, self._raw[at + size - 1]) for at, size, blob, _ in segments
         }
         self._put_last()
-
-    def _new_session(self):
-        # IPython's database has these line numbers already, and says so aloud in the notebook.
-        manager = self.shell.history_manager
-        try:
-            manager.writeout_cache()
-            manager.new_session()
-        except Exception:
-            # The database is a convenience, and others write to it too.
-            return
+        self._record(before, total, changed)
 
     def _write(self, at, size, entries):
+        """Put entries in their place; return those that are new there, by number."""
+        changed = {
+            number: entry
+            for number, entry in enumerate(entries, at)
+            if self._raw[number : number + 1] != [entry[0]]
+        }
         self._raw[at : at + size] = [entry[0] for entry in entries]
         self._parsed[at : at + size] = [entry[-1] for entry in entries]
         for number, entry in enumerate(entries, at):
             self.shell.push({f"_i{number}": entry[0]}, interactive=False)
+        return changed
+
+    def _record(self, before, total, changed):
+        """Have IPython's database hold the same, as if all had been typed here, in this session."""
+        manager = self.shell.history_manager
+        rows = [(number, entry[-1], entry[0]) for number, entry in sorted(changed.items())]
+        try:
+            if total < before or any(number < before for number, *_ in rows):
+                self._replace(manager, total, rows)
+            elif rows:
+                with manager.db_input_cache_lock:
+                    manager.db_input_cache.extend(rows)
+                _wake(manager)
+        except Exception:
+            # The database is a convenience, and others write to it too.
+            return
+
+    def _replace(self, manager, total, rows):
+        # It has these line numbers already, and one that comes twice is complained of in a cell.
+        manager.writeout_cache()
+        session = manager.session_number
+        with manager.db as db:
+            db.execute("DELETE FROM history WHERE session = ? AND line >= ?", (session, total))
+            db.executemany(
+                "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?)",
+                [(session, *row) for row in rows],
+            )
 
     def _put_last(self):
         manager, names = self.shell.history_manager, self.shell.user_ns
         last = [*reversed(self._raw[1:]), "", "", "", ""][:4]
         manager._i00, manager._i, manager._ii, manager._iii = last
         names["_i"], names["_ii"], names["_iii"] = last[1:]
+
+
+def _wake(manager):
+    """Have IPython's own thread write what is new, as it does after a cell."""
+    flag = getattr(manager, "save_flag", None)
+    if flag is not None:
+        flag.set()
 
 
 def _cut(total):

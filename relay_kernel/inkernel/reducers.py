@@ -86,8 +86,8 @@ def reduce_code(pickler, code):
     """Reduce code, and remember the cell it came from."""
     pickler.files.add(code.co_filename)
     make, args = pickler.cloudpickle._code_reduce(code)
-    # From 3.1.3 on, cloudpickle drops the file name, and with it tracebacks and `inspect` their
-    # source. A string of its own in each: what is shared would depend on what was interned.
+    # From 3.1.3 on, cloudpickle drops the file name, by which tracebacks, `inspect` and breakpoints
+    # find the cell. A string of its own in each: else it would matter what was interned.
     return make, (*args[:_FILENAME], "".join(list(code.co_filename)), *args[_FILENAME + 1 :])
 
 

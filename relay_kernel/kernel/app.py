@@ -7,14 +7,16 @@ import logging
 import logging.handlers
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import zmq
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
-from traitlets import Unicode
+from traitlets import List, Unicode
 from traitlets.config import Config
 
+from relay_kernel.kernel.arguments import divide
 from relay_kernel.kernel.kernel import RelayKernel
 from relay_kernel.settings.paths import find_places
 
@@ -31,6 +33,8 @@ class RelayKernelApp(IPKernelApp):
     name = "relay-kernel"
     kernel_class = RelayKernel
     aliases = {**kernel_aliases, "spec": "RelayKernel.spec"}  # noqa: RUF012 (a trait)
+
+    arguments = List(Unicode(), help="What the command line has for the user's kernels.")
 
     # R's own output and that of what it starts belong into the log, never into a notebook.
     outstream_class = Unicode("")
@@ -66,6 +70,7 @@ class RelayKernelApp(IPKernelApp):
             session=self.session,
             log=self.log,
             notebook=_name_of(self.connection_file),
+            arguments=self.arguments,
         )
 
     def close(self) -> None:
@@ -94,4 +99,6 @@ def main() -> None:
     root.propagate = False
     # What is loaded by now stays to the end: the collector need not look at it again.
     gc.freeze()
-    RelayKernelApp.launch_instance(config=Config({"IPKernelApp": {"quiet": True}}))
+    own, arguments = divide(sys.argv[1:])
+    config = Config({"IPKernelApp": {"quiet": True}})
+    RelayKernelApp.launch_instance(own, config=config, arguments=arguments)

@@ -25,6 +25,7 @@ class FrontEnd:
         session: signs and checks with the key of the connection file.
         sockets: ``shell``, ``control``, ``stdin`` (ROUTER) and ``iopub`` (XPUB), bound.
         on_message: called on the loop for each sound message that comes in.
+        ports: of R's sockets, by the names of ``connect_reply``.
     """
 
     def __init__(
@@ -32,7 +33,9 @@ class FrontEnd:
         session: Session,
         sockets: dict[str, zmq.Socket[bytes]],
         on_message: Callable[[KernelFrames], None],
+        ports: dict[str, int],
     ) -> None:
+        self.ports = ports
         self._session = session
         self._on_message = on_message
         self._channels = {
@@ -105,18 +108,28 @@ class FrontEnd:
         kind = request.type.replace("_request", "_reply")
         self._make(request.channel, kind, content, request.header, request.ids, metadata)
 
+    def request(self, channel: str, msg_type: str, content: dict[str, Any]) -> KernelFrames:
+        """A request of R's own to a kernel; no front end knows of it."""
+        made = self._session.serialize(self._session.msg(msg_type, content))
+        return split(channel, made)[0]
+
     def answer(self, request: KernelFrames, content: dict[str, Any]) -> None:
         """Answer a request in R's own name, between a busy and an idle."""
         self.status("busy", request.header)
         self.reply(request, content)
         self.status("idle", request.header)
 
+    def refuse(self, request: KernelFrames, name: str, text: str) -> None:
+        """Answer that it cannot be done, as a kernel would."""
+        error = {"ename": name, "evalue": text, "traceback": []}
+        self.answer(request, {"status": "error", **error, **_of_debugger(request, text)})
+
     def end(self, request: KernelFrames, reason: str, *, answered: bool, idle: bool) -> None:
         """End a request that nobody will answer any more: the reply, if it lacks one, and idle."""
         if not answered:
             text = f"{request.type} was not answered: {reason}"
             error = {"ename": "RelayTargetLost", "evalue": text, "traceback": []}
-            self.reply(request, {"status": "error", **error})
+            self.reply(request, {"status": "error", **error, **_of_debugger(request, text)})
         if not idle:
             self.status("idle", request.header)
 
@@ -128,3 +141,12 @@ class FrontEnd:
         """Write out what is queued, and close the sockets."""
         for channel in self._channels.values():
             channel.close(linger=500)
+
+
+def _of_debugger(request: KernelFrames, text: str) -> dict[str, Any]:
+    """What a reply that says no has besides, where it is one of a debugger's (DAP)."""
+    if request.type != "debug_request":
+        return {}
+    asked = request.content
+    about = {"command": asked.get("command", ""), "request_seq": asked.get("seq", 0)}
+    return {"type": "response", **about, "success": False, "message": text}

@@ -1,4 +1,7 @@
-"""Answers kernel_info_request in R itself, so that no busy or lost kernel keeps one waiting."""
+"""Answers kernel_info_request in R itself, so that no busy or lost kernel keeps one waiting.
+
+And connect_request, since the ports that a front end may ask for are R's.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,50 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay_kernel.kernel.frontend import FrontEnd
     from relay_kernel.wire.kernel_frames import KernelFrames
 
+#: Features, as kernel_info names them.
+DEBUGGER = "debugger"
+SUBSHELLS = "kernel subshells"
+
+
+def supports(info: dict[str, Any], feature: str) -> bool:
+    """Whether a kernel that said ``info`` of itself has a feature.
+
+    A kernel that is older than the list of features (protocol 5.5) may have a debugger.
+    """
+    features = info.get("supported_features")
+    return feature == DEBUGGER if features is None else feature in features
+
 
 class InfoDesk:
-    """Knows what the server's kernel said of itself when it started."""
+    """Knows what the kernels said of themselves when they started.
 
-    def __init__(self, front: FrontEnd) -> None:
+    Args:
+        front: asks, and gets the answers.
+        primary: returns the kernel_info of the kernel that runs the cells; None while it has said
+            nothing.
+    """
+
+    def __init__(self, front: FrontEnd, primary: Callable[[], dict[str, Any] | None]) -> None:
         self._front = front
+        self._primary = primary
         self._info: dict[str, Any] = {}
         self._waiting: list[KernelFrames] = []
 
     def take(self, request: KernelFrames) -> None:
         """Answer a request, at once if any kernel ever started here."""
         if self._info:
-            self._front.answer(request, self._info)
+            self._front.answer(request, {**(self._primary() or self._info), "status": "ok"})
         else:
             self._waiting.append(request)
 
     def learn(self, info: dict[str, Any]) -> None:
         """The server's kernel is up, and says this of itself."""
-        self._info = {**info, "status": "ok"}
+        self._info = info
         waiting, self._waiting = self._waiting, []
         for request in waiting:
             self.take(request)

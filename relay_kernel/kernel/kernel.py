@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipykernel.kernelbase import Kernel
 from tornado.ioloop import IOLoop
-from traitlets import Unicode
+from traitlets import List, Unicode
 
 from relay_kernel import __version__
 from relay_kernel.kernel.build import build
@@ -33,6 +33,8 @@ class RelayKernel(Kernel):
     spec = Unicode("python3", help="The kernelspec to relay to.").tag(config=True)
     notebook = Unicode(help="Names this notebook among all of the user's.")
 
+    arguments = List(Unicode(), help="For the command lines of the user's kernels.")
+
     relay: Relay
 
     def start(self) -> None:
@@ -49,8 +51,11 @@ class RelayKernel(Kernel):
             "stdin": app.stdin_socket,
             "iopub": app.iopub_socket,
         }
-        self.front = FrontEnd(self.session, sockets, lambda message: self.relay.request(message))
-        setup = Setup(self.notebook, self.spec)
+        names = [f"{name}_port" for name in ("shell", "iopub", "stdin", "control", "hb")]
+        ports = {name: int(getattr(app, name)) for name in names}
+        take = lambda message: self.relay.request(message)  # noqa: E731
+        self.front = FrontEnd(self.session, sockets, take, ports)
+        setup = Setup(self.notebook, self.spec, arguments=tuple(self.arguments))
         self.relay, tasks = build(setup, self.front, self._end)
         self._tasks = [asyncio.ensure_future(task) for task in tasks]
         for task in self._tasks:

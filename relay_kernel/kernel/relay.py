@@ -15,6 +15,7 @@ from relay_kernel.core.fence import terms
 from relay_kernel.core.model import LOCAL, Run
 from relay_kernel.core.shown import under_shown_name
 from relay_kernel.kernel.cells import Cell, Cells
+from relay_kernel.kernel.comms import COMM_TYPES
 from relay_kernel.kernel.info import InfoDesk
 from relay_kernel.kernel.magics import answer
 from relay_kernel.kernel.owed import Owed
@@ -77,7 +78,7 @@ class Relay:
         self._on_end = on_end
         self.switchboard = Switchboard(router, links, self.infos, front)
         self._question = Question(front)
-        self._desk = InfoDesk(front)
+        self._desk = InfoDesk(front, lambda: self.infos.get(router.primary))
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
@@ -101,6 +102,7 @@ class Relay:
             "input_reply": self._on_input,
             "interrupt_request": self._on_interrupt,
             "kernel_info_request": self._on_kernel_info,
+            "connect_request": self._on_connect,
             "shutdown_request": self._on_shutdown,
         }
         self._reports: dict[str, Callable[[str, Message], None]] = {
@@ -130,6 +132,7 @@ class Relay:
         if self.router.asking is None:
             self._question.withdraw()
         self.cells.forget(self.router.kept)
+        self.switchboard.debugging.moved(self.router.primary)
         self.switchboard.watch()
         self._owed.watch()
         self._arm()
@@ -203,12 +206,19 @@ class Relay:
         self._desk.take(message)
         self._voice.still_busy()
 
+    def _on_connect(self, message: KernelFrames) -> None:
+        self.front.answer(message, {"status": "ok", **self.front.ports})
+        self._voice.still_busy()
+
     def _on_interrupt(self, message: KernelFrames) -> None:
         self.front.answer(message, {"status": "ok"})
         self.interrupt()
 
     def interrupt(self) -> None:
         """The user pressed stop."""
+        if not self.router.running:
+            for target in self.switchboard.at_work():
+                self.links[target].interrupt()
         self.emit(ev.Interrupted())
 
     def _on_shutdown(self, message: KernelFrames) -> None:
@@ -265,8 +275,8 @@ class Relay:
         self.switchboard.release(effect.cell)
 
     def _start_kernel(self, target: str) -> None:
-        self.infos.pop(target, None)
-        self.state.forget(target)
+        # Where one is still there, the new one takes its place.
+        self._forget_kernel(target, "a new kernel takes its place", for_good=False)
         if target != LOCAL and LOCAL not in self.infos:
             # What Python the variables come from is known once the first kernel is up.
             self._start_later.add(target)
@@ -330,7 +340,7 @@ class Relay:
             self._start_later.clear()
             self._desk.learn(self.infos[LOCAL])
         self.emit(ev.KernelStarted(target))
-        self.switchboard.kernel_started()
+        self.switchboard.kernel_started(target)
 
     def _on_failed(self, target: str, message: Message) -> None:
         reason, killed = message.head["reason"], message.head.get("killed", False)
@@ -358,8 +368,10 @@ class Relay:
             self._on_iopub(target, frames, cell)
         elif cell and "cell" in message.head:
             self._on_reply(target, message, frames, cell)
-        elif self.switchboard.look(target, frames):
-            self.front.send(frames)
+        elif seen := self.switchboard.look(target, frames):
+            if seen.type == "execute_reply":
+                seen = seen.with_metadata({**seen.metadata, "relay": self._voice.beside(target)})
+            self.front.send(seen)
             if idle := self.switchboard.idle_after(frames):
                 self.front.send(idle)
                 self._voice.still_busy()
@@ -382,8 +394,13 @@ class Relay:
 
     def _on_iopub(self, target: str, frames: KernelFrames, cell: Cell | None) -> None:
         msg_type = frames.type
-        if not self.switchboard.look(target, frames) or (cell and cell.run is Run.SILENT):
+        seen = self.switchboard.look(target, frames)
+        if seen is None or (cell and cell.run is Run.SILENT):
+            if seen and msg_type in COMM_TYPES:
+                # No output: what shows it comes in a later cell. The cell itself ended long ago.
+                self.front.send(seen.with_parent(b"{}"))
             return
+        frames = seen
         if msg_type == "update_display_data" and self.cells.renamed:
             frames = frames.with_content(under_shown_name(frames.content, self.cells.renamed))
         if cell is None:

@@ -66,6 +66,10 @@ class Voice:
             "reason": cell.reason,
         }
 
+    def beside(self, target: str) -> dict[str, Any]:
+        """``metadata.relay`` of what ran on a subshell, beside the cells."""
+        return {"target": target, "epoch": self._router.epoch, "cell": None, "reason": "subshell"}
+
     def tell(self, cell: Cell, text: str) -> None:
         """Show a notice in the cell; it waits until the cell has begun."""
         cell.untold.append(text)

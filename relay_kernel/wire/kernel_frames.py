@@ -88,6 +88,16 @@ class KernelFrames:
         changed._header, changed._parent = self._header, self._parent
         return changed
 
+    def on_subshell(self, subshell: str | None) -> KernelFrames:
+        """The same message, addressed to another subshell; None: to the main shell."""
+        header = {**self.header, "subshell_id": subshell}
+        return KernelFrames(self.channel, self.ids, [_dump(header), *self.body[1:]], header)
+
+    def with_parent(self, header: bytes) -> KernelFrames:
+        """The same message with another parent header."""
+        body = [self.body[0], header, *self.body[2:]]
+        return KernelFrames(self.channel, self.ids, body, self._header)
+
 
 def split(channel: str, frames: Sequence[bytes]) -> tuple[KernelFrames, bytes]:
     """Cut what came from a ZeroMQ socket into a message and its signature.

@@ -8,7 +8,7 @@ import pytest
 from jupyter_client.session import Session
 
 from relay_kernel.core import events as ev
-from relay_kernel.core.model import LOCAL
+from relay_kernel.core.model import LOCAL, Run
 from relay_kernel.kernel.frontend import FrontEnd
 from relay_kernel.kernel.relay import Relay
 from relay_kernel.kernel.setup import Setup
@@ -26,10 +26,12 @@ class Heard(FrontEnd):
     """No front end is connected; what one would hear is kept."""
 
     def __init__(self) -> None:
-        super().__init__(SESSION, {}, lambda message: None)
+        super().__init__(SESSION, {}, lambda message: None, {})
         self.said: list[str] = []
+        self.sent: list[KernelFrames] = []
 
     def send(self, message: KernelFrames) -> None:
+        self.sent.append(message)
         self._hear(message.type, message.content)
 
     def _make(self, channel: str, msg_type: str, content: dict[str, Any], *_: Any) -> None:
@@ -75,6 +77,11 @@ class Book:
         frames = self._message("iopub", "status", {"execution_state": state}, parent)
         self.relay.report(target, pack(frames))
 
+    def comm_open(self, target: str, comm: str) -> None:
+        content = {"comm_id": comm, "target_name": "jupyter.widget", "data": {}}
+        frames = self._message("iopub", "comm_open", content, {"header": self.request.header})
+        self.relay.report(target, pack(frames))
+
     def reply(self, target: str) -> None:
         running = self.relay.router.running
         assert running
@@ -114,3 +121,34 @@ async def test_lost_between_reply_and_idle_it_gets_one_of_each_all_the_same(
     book.status(LOCAL, "idle")
     said = [each for each in book.front.said if each != "stream"]
     assert said == ["busy", "execute_reply", "idle"]
+
+
+async def test_comms_of_a_kernel_that_is_lost_are_closed_once(book: Book) -> None:
+    book.status(PC, "busy")
+    book.comm_open(PC, "one")
+    book.relay.emit(ev.TargetLost(PC, "the power went"))
+    book.relay.emit(ev.TargetOpened(PC))
+    assert [each for each in book.front.said if each.startswith("comm")] == [
+        "comm_open",
+        "comm_close",
+    ]
+
+
+async def test_widgets_of_a_cell_that_is_repeated_unseen_are_known_to_front_ends(
+    book: Book,
+) -> None:
+    """A later cell shows them. The cell itself has ended, so they are no part of it."""
+    book.status(PC, "busy")
+    book.reply(PC)
+    book.status(PC, "idle")
+    book.relay.emit(ev.TargetLost(PC, "the power went"))
+    again = book.relay.router.running
+    assert again
+    assert again.run is Run.SILENT
+    book.front.said.clear()
+    book.status(LOCAL, "busy")
+    book.comm_open(LOCAL, "again")
+    book.reply(LOCAL)
+    book.status(LOCAL, "idle")
+    assert book.front.said == ["comm_open"]
+    assert book.front.sent[-1].parent == {}
