@@ -1,0 +1,58 @@
+"""The debugger of JupyterLab on a kernel at the PC, and on the server alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+if TYPE_CHECKING:
+    from tests.browser.lab import Lab
+    from tests.browser.page import NotebookPage
+    from tests.e2e.rig import Pc
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.browser,
+    pytest.mark.sshd,
+]
+
+ADD = "def add(a, b):\n    total = a + b\n    return total"
+CALL = "answer = add(40, 2)\nprint('answer is', answer)"
+
+
+async def debug(notebook: NotebookPage) -> None:
+    """Set a breakpoint in cell 1, run into it from cell 2, look around, go on."""
+    page = notebook.page
+    await page.get_by_role("button", name="Enable Debugger").click()
+    await expect(page.locator(".jp-DebuggerVariables")).to_be_visible()
+    await notebook.run(1)
+    gutter = notebook.cell(1).locator(".cm-breakpoint-gutter .cm-gutterElement")
+    await gutter.nth(3).click()
+    await expect(page.locator(".jp-DebuggerBreakpoint")).to_have_count(1)
+
+    await notebook.start(2)
+    variables = page.locator(".jp-DebuggerVariables-body")
+    await expect(page.locator(".jp-DebuggerCallstackFrame").first).to_contain_text("add")
+    await expect(variables).to_contain_text("total")
+    await expect(variables).to_contain_text("42")
+    await expect(notebook.prompt(2)).to_have_text("[*]:")
+    await notebook.picture("debugger-stopped")
+
+    await page.locator('.jp-DebuggerCallstack [data-command="debugger:continue"]').click()
+    await notebook.has_ended(2)
+    await expect(notebook.outputs(2)).to_contain_text("answer is 42")
+    await notebook.is_idle()
+    await notebook.picture("debugger-ended")
+
+
+async def test_a_breakpoint_on_the_pc(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
+    lab.write("debug.ipynb", "%relay", ADD, CALL, "answer")
+    await notebook.open("debug.ipynb")
+    await notebook.is_on_pc(0)
+    await debug(notebook)
+    await notebook.page.get_by_role("button", name="Disable Debugger").click()
+    await notebook.run(3)
+    await expect(notebook.value(3)).to_have_text("42")
+    assert notebook.errors == []
