@@ -19,7 +19,7 @@ def install(shell, config):
             ``cloudpickle.py``; ``kernel_id``: random hex; ``place``: where this kernel is, in
             words for the user (optional).
     """
-    from . import again, recipe
+    from . import again, debugger, recipe
     from .directives import blank_directives
     from .messages import Handlers
     from .state import Kernel
@@ -27,5 +27,6 @@ def install(shell, config):
     again.register(shell)
     kernel = Kernel(shell, config)
     Handlers(kernel).register()
+    debugger.pass_over(shell.kernel, config["cloudpickle"])
     recipe.offer(recipe.registrar(kernel))
     shell.input_transformers_cleanup.append(blank_directives)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,17 +34,25 @@ async def debug(notebook: NotebookPage) -> None:
     await expect(page.locator(".jp-DebuggerBreakpoint")).to_have_count(1)
 
     await notebook.start(2)
-    variables = page.locator(".jp-DebuggerVariables-body")
-    await expect(page.locator(".jp-DebuggerCallstackFrame").first).to_contain_text("add")
-    await expect(variables).to_contain_text("total")
-    await expect(variables).to_contain_text("42")
+    variables = page.locator(".jp-DebuggerVariables-body:visible")
+    frames = page.locator(".jp-DebuggerCallstackFrame-name")
+    await expect(frames).to_have_text(["add", "<module>"])
+    await expect(variables).to_contain_text(re.compile(r"total\s*42"))
     await expect(notebook.prompt(2)).to_have_text("[*]:")
     await notebook.picture("debugger-stopped")
-
-    await page.locator('.jp-DebuggerCallstack [data-command="debugger:continue"]').click()
+    # Over the end of the function and that of the cell, where the debugger leaves the user's code.
+    next_ = page.get_by_role("button", name="Next (F10)")
+    await next_.click()
+    await expect(frames).to_have_text(["<module>"])
+    await next_.click()
+    await expect(notebook.cell(2).locator(".jp-DebuggerEditor-highlight")).to_contain_text("print")
+    await next_.click()
     await notebook.has_ended(2)
     await expect(notebook.outputs(2)).to_contain_text("answer is 42")
     await notebook.is_idle()
+    await expect(page.locator(".lm-TabBar-tab.lm-mod-current .lm-TabBar-tabLabel")).to_contain_text(
+        ["debug.ipynb"]
+    )
     await notebook.picture("debugger-ended")
 
 
