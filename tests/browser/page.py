@@ -84,6 +84,11 @@ class NotebookPage:
         """What a cell's last expression shows, without the number beside it."""
         return self.outputs(number).locator(".jp-OutputArea-executeResult .jp-OutputArea-output")
 
+    async def printed(self, number: int) -> list[str]:
+        """The lines that a cell has written to stdout."""
+        streams = self.outputs(number).locator('[data-mime-type$="jupyter.stdout"]')
+        return "\n".join(await streams.all_inner_texts()).split("\n")
+
     def box(self, number: int) -> Locator:
         """Where a cell's question is answered."""
         return self.cell(number).locator("input.jp-Stdin-input:visible")

@@ -49,8 +49,17 @@ ipywidgets.Image(value=file.getvalue())
 """
 
 
+GATED = """\
+import os, time
+print("waits", flush=True)
+while not os.path.exists("slid"):
+    time.sleep(0.02)
+"""
+
+
 async def test_widgets(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
-    lab.write("widgets.ipynb", "%relay", SLIDER, "slider.value", BUTTON, PROGRESS, IMAGE)
+    cells = ("%relay", SLIDER, "slider.value", BUTTON, PROGRESS, IMAGE, GATED)
+    lab.write("widgets.ipynb", *cells)
     await notebook.open("widgets.ipynb")
     await notebook.is_on_pc(0)
 
@@ -78,5 +87,27 @@ async def test_widgets(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
     size = await image.evaluate("i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])")
     assert size == [900, 600]
     await notebook.picture("widgets")
+
+    # While a cell runs, a widget is answered all the same, by a subshell.
+    await notebook.start(6)
+    await expect(notebook.outputs(6)).to_contain_text("waits")
+    await handle.focus()
+    await notebook.page.keyboard.press("ArrowLeft")
+    await expect(notebook.outputs(1)).to_contain_text("moved to 6\nmoved to 7\nmoved to 6")
+    await expect(notebook.prompt(6)).to_have_text("[*]:")
+    await notebook.is_busy()
+    await notebook.picture("widgets-busy")
+    (lab.folder / "slid").touch()
+    await notebook.has_ended(6)
     await notebook.is_idle()
+
+    # A tab that is loaded anew finds the widgets, and what they are set to.
+    await notebook.save()
+    await notebook.reload()
+    await notebook.is_idle()
+    await handle.focus()
+    await notebook.page.keyboard.press("ArrowLeft")
+    await notebook.run(2)
+    await expect(notebook.value(2)).to_have_text("5")
+    await notebook.picture("widgets-reloaded")
     assert notebook.errors == []
