@@ -87,7 +87,7 @@ class NotebookPage:
     async def printed(self, number: int) -> list[str]:
         """The lines that a cell has written to stdout."""
         streams = self.outputs(number).locator('[data-mime-type$="jupyter.stdout"]')
-        return "\n".join(await streams.all_inner_texts()).split("\n")
+        return "".join(await streams.all_text_contents()).splitlines()
 
     def box(self, number: int) -> Locator:
         """Where a cell's question is answered."""
