@@ -17,7 +17,8 @@ def install(shell, config):
         shell: the IPython shell of the kernel.
         config: ``store``: folder of the chunk store; ``cloudpickle``: path of the agent's
             ``cloudpickle.py``; ``kernel_id``: random hex; ``place``: where this kernel is, in
-            words for the user (optional).
+            words for the user (optional); ``cells``: folder that the files of cells are said to
+            be in, for the debugger (optional).
     """
     from . import again, debugger, recipe
     from .directives import blank_directives
@@ -25,8 +26,8 @@ def install(shell, config):
     from .state import Kernel
 
     again.register(shell)
+    debugger.prepare(shell.kernel, config.get("cells"))
     kernel = Kernel(shell, config)
     Handlers(kernel).register()
-    debugger.pass_over(shell.kernel, config["cloudpickle"])
     recipe.offer(recipe.registrar(kernel))
     shell.input_transformers_cleanup.append(blank_directives)

@@ -1,24 +1,36 @@
-"""Keeps the debugger in the user's code."""
+"""The debugger of this kernel: one with that of the other kernels, and blind to our own code."""
 
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
-_FOLDER = os.path.dirname(__file__)
 
+def prepare(kernel, folder):
+    """Let breakpoints hold in every kernel of the notebook, and let steps pass over our code.
 
-def pass_over(kernel, cloudpickle):
-    """Let the debugger neither show our code nor stop in it.
-
-    Below every cell on the stack lies a handler of ours, and after its last line comes the capture.
-    The kernel has its debugger pass over the modules that were there when it started, and ours came
-    later.
+    A front end works out the file name of a cell, at which it sets its breakpoints, from what the
+    kernel said when the debugger was attached. Functions of the user take such names with them.
 
     Args:
-        kernel: of the shell.
-        cloudpickle: path of the agent's ``cloudpickle.py``.
+        kernel: the kernel.
+        folder: of the files of cells, the same in all kernels of the notebook; or None.
     """
     debugger = getattr(kernel, "debugger", None)
-    rules = getattr(debugger, "kernel_modules", None)
-    if isinstance(rules, list):
-        rules.extend((_FOLDER, cloudpickle))
+    if folder and _is_free(folder):
+        for name in ("ipykernel.compiler", "ipykernel.debugger"):
+            module = sys.modules.get(name)
+            if hasattr(module, "get_tmp_directory"):
+                module.get_tmp_directory = lambda: folder
+    skipped = getattr(debugger, "kernel_modules", None)
+    if isinstance(skipped, list):
+        skipped.extend(str(path) for path in Path(__file__).parent.rglob("*.py"))
+
+
+def _is_free(folder):
+    """Return whether a folder is not there yet, or is ours."""
+    try:
+        return os.lstat(folder).st_uid == os.getuid()
+    except OSError:
+        return True
