@@ -45,6 +45,8 @@ async def debug(notebook: NotebookPage, name: str) -> None:
     await next_.click()
     await expect(frames).to_have_text(["<module>"])
     await expect(notebook.cell(2).locator(".jp-DebuggerEditor-highlight")).to_contain_text("print")
+    # JupyterLab stumbles when its question is answered too late, after the next step.
+    await expect(variables).to_contain_text("answer")
     await next_.click()
     await notebook.has_ended(2)
     await expect(notebook.outputs(2)).to_contain_text("answer is 42")
