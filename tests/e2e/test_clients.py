@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 
-from tests.e2e.rig import REPO
+from relay_kernel.cli.status import collect
+from relay_kernel.settings.paths import find_places
+from tests.e2e.rig import REPO, SOON
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.e2e.rig import Pc
 
 
 @pytest.fixture
@@ -46,6 +51,62 @@ async def test_nbclient_runs_a_notebook() -> None:
     assert computed.data["text/plain"] == "42"
     assert "runs the cells" in shown.text
     assert made.cells[2].execution_count == 3
+
+
+WIDGETS = """\
+import ipywidgets
+slider, seen = ipywidgets.IntSlider(value=5), ipywidgets.Output()
+with seen:
+    print("in the widget")
+print("in the cell")
+ipywidgets.VBox([slider, seen])
+"""
+
+
+@pytest.mark.sshd
+@pytest.mark.usefixtures("jupyter_path")
+async def test_nbclient_keeps_the_state_of_widgets_of_all_targets(desktop: Pc) -> None:
+    """They are in the notebook when it is shown on a page without a kernel."""
+    from nbclient import NotebookClient
+
+    made = a_notebook("%%relay pc\n" + WIDGETS, "%%relay local\n" + WIDGETS, "%relay")
+
+    async def the_pc_is_there(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        async with asyncio.timeout(SOON):
+            while collect(find_places())["targets"]["pc"]["phase"] != "ready":
+                await asyncio.sleep(0.05)
+
+    await NotebookClient(made, timeout=60, on_cell_start=the_pc_is_there).async_execute()
+    states = made.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    for cell in made.cells[:2]:
+        assert "".join(o.text for o in cell.outputs if o.get("name") == "stdout") == "in the cell\n"
+        (view,) = [o for o in cell.outputs if "data" in o]
+        box = states[view.data["application/vnd.jupyter.widget-view+json"]["model_id"]]
+        slider, seen = (states[name.removeprefix("IPY_MODEL_")] for name in box.state["children"])
+        assert slider.state["value"] == 5
+        assert [output.text for output in seen.state["outputs"]] == ["in the widget\n"]
+
+
+@pytest.mark.usefixtures("server", "jupyter_path")
+def test_papermill_runs_a_notebook_with_parameters(tmp_path: Path) -> None:
+    import papermill
+
+    made = a_notebook("count = 1", "print('count is', count)\n1 / (3 - count)", "count * 2")
+    made.cells[0].metadata.tags = ["parameters"]
+    nbformat.write(made, tmp_path / "in.ipynb")
+
+    def run(count: int) -> nbformat.NotebookNode:
+        paths = str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb")
+        papermill.execute_notebook(*paths, {"count": count}, progress_bar=False)
+        return nbformat.read(tmp_path / "out.ipynb", 4)
+
+    out = run(2)
+    assert out.cells[2].outputs[0].text == "count is 2\n"
+    assert out.cells[3].outputs[0].data["text/plain"] == "4"
+    with pytest.raises(papermill.PapermillExecutionError, match="ZeroDivisionError"):
+        run(3)
+    out = nbformat.read(tmp_path / "out.ipynb", 4)
+    assert [cell.metadata.papermill.status for cell in out.cells[-2:]] == ["failed", "pending"]
 
 
 @pytest.mark.usefixtures("server", "jupyter_path")
