@@ -43,7 +43,10 @@ async def size(image: Locator) -> tuple[int, int]:
 
 
 async def test_rich_output(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
-    lab.write("rich.ipynb", "%relay", RICH, PLOT, TABLE, UPDATED, ERROR, "print?")
+    lab.write(
+        "rich.ipynb", "%relay", RICH, PLOT, TABLE, UPDATED, ERROR, "print?", "%load loaded.py"
+    )
+    (lab.folder / "loaded.py").write_text("'from a file'\n")
     await notebook.open("rich.ipynb")
     await notebook.is_on_pc(0)
     await notebook.run_all(1, 2, 3, 4, 5, 6)
@@ -60,6 +63,10 @@ async def test_rich_output(lab: Lab, notebook: NotebookPage, desktop: Pc) -> Non
     await expect(notebook.outputs(4)).not_to_contain_text("before")
     await expect(notebook.outputs(5)).to_contain_text(re.compile("ZeroDivisionError: division"))
     await expect(notebook.outputs(6)).to_contain_text("Prints the values to a stream")
+    await notebook.run(7)
+    await expect(notebook.editor(7)).to_contain_text("# %load loaded.py'from a file'")
+    await notebook.run(7)
+    await expect(notebook.value(7)).to_have_text("'from a file'")
     await notebook.is_idle()
     await notebook.picture("rich")
     assert notebook.errors == []
