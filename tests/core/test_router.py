@@ -302,6 +302,34 @@ class TestForced:
         assert "pc is absent" in failed.text
         assert "%relay auto" in failed.text
 
+    def test_a_kernel_that_starts_is_waited_for(self) -> None:
+        world = World()
+        world.obeys = False
+        world.feed(ev.KernelStarted(LOCAL), ev.TargetOpened(PC))
+        world.submit(1, PC)
+        assert world.pass_time(50) == []
+        world.obeys = True
+        (sent,) = world.of(ef.Dispatch, world.feed(ev.KernelStarted(PC)))
+        assert sent.target == PC
+
+    def test_a_kernel_that_does_not_start_is_waited_for_no_longer(self) -> None:
+        world = World()
+        world.obeys = False
+        world.feed(ev.KernelStarted(LOCAL), ev.TargetOpened(PC))
+        world.submit(1, PC)
+        world.pass_time(50)
+        (failed,) = world.of(ef.Fail, world.feed(ev.KernelFailed(PC, "no such kernelspec")))
+        assert "no such kernelspec" in failed.text
+
+    def test_a_kernel_whose_machine_falls_silent_is_waited_for_no_longer(self) -> None:
+        world = World()
+        world.obeys = False
+        world.feed(ev.KernelStarted(LOCAL), ev.TargetOpened(PC))
+        world.submit(1, PC)
+        world.pass_time(50)
+        (failed,) = world.of(ef.Fail, world.feed(ev.LinkClosed(PC, "cut")))
+        assert "pc is quiet" in failed.text
+
     def test_an_unknown_target_is_refused_at_once(self) -> None:
         (failed,) = World().submit(1, "mars")
         assert "mars" in failed.text
