@@ -80,6 +80,9 @@ def _choose_forced(router: Router, cell: Cell, name: str, now: float) -> Choice:
         if router.unkept_reason and router.kept != router.head:
             return Refuse(f"the variables cannot be brought to {name}: {router.unkept_reason}")
         return Wait(None)
+    if target.starting and target.phase is Phase.LINKED:
+        # It starts or fails: the agent sees to that.
+        return Wait(None)
     until = cell.submitted + router.policy.wait_at_submit
     if now < until:
         return Wait(until)

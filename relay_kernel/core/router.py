@@ -290,15 +290,15 @@ class Router:
         return []
 
     def _values_left_behind(self, event: ev.ValuesLeftBehind, now: float) -> list[Effect]:
-        new = [
-            f"`{name}`, because {reason}"
-            for name, reason in event.reasons.items()
-            if (name, reason) not in self._told_of
-        ]
-        self._told_of.update(event.reasons.items())
+        new = [item for item in event.reasons.items() if item not in self._told_of]
+        self._told_of.update(new)
         if new and len(self.targets) > 1:
+            names: dict[str, list[str]] = {}
+            for name, reason in new[:SHOWN]:
+                names.setdefault(reason, []).append(f"`{name}`")
+            shown = "; ".join(f"{', '.join(of)}, because {why}" for why, of in names.items())
             more = f"; and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
-            text = f"stays at {event.target}: {'; '.join(new[:SHOWN])}{more} (see %relay vars)"
+            text = f"stays at {event.target}: {shown}{more} (see %relay vars)"
             self.notices.append(text)
         return []
 

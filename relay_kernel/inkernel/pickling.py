@@ -13,7 +13,7 @@ from .budget import TooLong
 from .classes import ClassRoot
 from .memos import memo_of
 from .modules import ModuleRoot
-from .reasons import NEVER
+from .reasons import NEVER, WIDGET
 from .registered.handlers import reduce_handler
 
 _NONE = frozenset()
@@ -175,6 +175,8 @@ class Pickler(pickle.Pickler):
             return reducers.reduce_exception
         if (kind.__module__, kind.__name__) in NEVER:
             return reducers.refuse
+        if any((base.__module__, base.__name__) == WIDGET for base in kind.__mro__):
+            return reducers.refuse_widget
         if (kind.__module__, kind.__name__) == ("matplotlib.cbook", "CallbackRegistry"):
             return reducers.reduce_callbacks
         if issubclass(kind, logging.Handler):

@@ -43,6 +43,9 @@ NEVER = {
     ("tqdm.notebook", "tqdm_notebook"),
 }
 
+#: Base class of what ipywidgets shows.
+WIDGET = ("ipywidgets.widgets.widget", "Widget")
+
 _CANNOT = re.compile(r"cannot pickle '(?:[\w.]*\.)?(\w+)' object")
 
 

@@ -17,7 +17,7 @@ import typing
 import weakref
 
 from . import rebuild
-from .reasons import CannotTravelError, kind_of
+from .reasons import CannotTravelError, StaysError, kind_of
 from .tombstone import LeftBehind, Parked, facts
 
 #: Attributes of a function that are not in its ``__dict__`` and not arguments of its maker.
@@ -273,6 +273,11 @@ def reduce_sentinel(name):
 def refuse(pickler, thing):
     """Raise, for kinds whose pickles are known to load wrong."""
     raise CannotTravelError(f"it holds a {kind_of(thing)}")
+
+
+def refuse_widget(pickler, widget):
+    """Raise: its other half is in the browser, and is bound to this kernel."""
+    raise StaysError(widget, "a widget belongs to the kernel that shows it")
 
 
 def for_exact_types():

@@ -328,6 +328,34 @@ class TestForced:
         assert "pc is absent" in failed.text
         assert "%relay auto" in failed.text
 
+    def test_a_kernel_that_starts_is_waited_for(self) -> None:
+        world = World()
+        world.obeys = False
+        world.feed(ev.KernelStarted(LOCAL), ev.TargetOpened(PC))
+        world.submit(1, PC)
+        assert world.pass_time(50) == []
+        world.obeys = True
+        (sent,) = world.of(ef.Dispatch, world.feed(ev.KernelStarted(PC)))
+        assert sent.target == PC
+
+    def test_a_kernel_that_does_not_start_is_waited_for_no_longer(self) -> None:
+        world = World()
+        world.obeys = False
+        world.feed(ev.KernelStarted(LOCAL), ev.TargetOpened(PC))
+        world.submit(1, PC)
+        world.pass_time(50)
+        (failed,) = world.of(ef.Fail, world.feed(ev.KernelFailed(PC, "no such kernelspec")))
+        assert "no such kernelspec" in failed.text
+
+    def test_a_kernel_whose_machine_falls_silent_is_waited_for_no_longer(self) -> None:
+        world = World()
+        world.obeys = False
+        world.feed(ev.KernelStarted(LOCAL), ev.TargetOpened(PC))
+        world.submit(1, PC)
+        world.pass_time(50)
+        (failed,) = world.of(ef.Fail, world.feed(ev.LinkClosed(PC, "cut")))
+        assert "pc is quiet" in failed.text
+
     def test_an_unknown_target_is_refused_at_once(self) -> None:
         (failed,) = World().submit(1, "mars")
         assert "mars" in failed.text
@@ -477,9 +505,13 @@ def test_a_value_that_stays_behind_is_told_once_in_the_next_cell_that_is_seen(wo
 
 
 def test_many_values_that_stay_behind_are_one_line(world: World) -> None:
-    world.feed(ev.ValuesLeftBehind(PC, {f"v{number}": "of that" for number in range(8)}))
+    reasons = {f"v{number}": "of this" for number in range(4)} | {"w": "of that", "x": "", "y": ""}
+    world.feed(ev.ValuesLeftBehind(PC, reasons))
     (told,) = world.of(ef.Tell, world.submit(2))
-    assert told.text.endswith("`v4`, because of that; and 3 more (see %relay vars)")
+    assert told.text == (
+        "stays at pc: `v0`, `v1`, `v2`, `v3`, because of this; `w`, because of that; and 2 more "
+        "(see %relay vars)"
+    )
 
 
 def test_where_there_is_one_target_nothing_stays_behind() -> None:

@@ -1,14 +1,11 @@
-"""The clients that people use: nbclient, jupyter console, JupyterLab in a browser."""
+"""Clients without a window: nbclient, jupyter console."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import subprocess
 import sys
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
@@ -18,13 +15,9 @@ from relay_kernel.settings.paths import find_places
 from tests.e2e.rig import REPO, SOON
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.e2e.rig import Pc
-
-#: Where screenshots go, for a person to look at.
-SHOTS = os.environ.get("RELAY_SCREENSHOTS")
 
 
 @pytest.fixture
@@ -60,6 +53,62 @@ async def test_nbclient_runs_a_notebook() -> None:
     assert made.cells[2].execution_count == 3
 
 
+WIDGETS = """\
+import ipywidgets
+slider, seen = ipywidgets.IntSlider(value=5), ipywidgets.Output()
+with seen:
+    print("in the widget")
+print("in the cell")
+ipywidgets.VBox([slider, seen])
+"""
+
+
+@pytest.mark.sshd
+@pytest.mark.usefixtures("jupyter_path")
+async def test_nbclient_keeps_the_state_of_widgets_of_all_targets(desktop: Pc) -> None:
+    """They are in the notebook when it is shown on a page without a kernel."""
+    from nbclient import NotebookClient
+
+    made = a_notebook("%%relay pc\n" + WIDGETS, "%%relay local\n" + WIDGETS, "%relay")
+
+    async def the_pc_is_there(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        async with asyncio.timeout(SOON):
+            while collect(find_places())["targets"]["pc"]["phase"] != "ready":
+                await asyncio.sleep(0.05)
+
+    await NotebookClient(made, timeout=60, on_cell_start=the_pc_is_there).async_execute()
+    states = made.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    for cell in made.cells[:2]:
+        assert "".join(o.text for o in cell.outputs if o.get("name") == "stdout") == "in the cell\n"
+        (view,) = [o for o in cell.outputs if "data" in o]
+        box = states[view.data["application/vnd.jupyter.widget-view+json"]["model_id"]]
+        slider, seen = (states[name.removeprefix("IPY_MODEL_")] for name in box.state["children"])
+        assert slider.state["value"] == 5
+        assert [output.text for output in seen.state["outputs"]] == ["in the widget\n"]
+
+
+@pytest.mark.usefixtures("server", "jupyter_path")
+def test_papermill_runs_a_notebook_with_parameters(tmp_path: Path) -> None:
+    import papermill
+
+    made = a_notebook("count = 1", "print('count is', count)\n1 / (3 - count)", "count * 2")
+    made.cells[0].metadata.tags = ["parameters"]
+    nbformat.write(made, tmp_path / "in.ipynb")
+
+    def run(count: int) -> nbformat.NotebookNode:
+        paths = str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb")
+        papermill.execute_notebook(*paths, {"count": count}, progress_bar=False)
+        return nbformat.read(tmp_path / "out.ipynb", 4)
+
+    out = run(2)
+    assert out.cells[2].outputs[0].text == "count is 2\n"
+    assert out.cells[3].outputs[0].data["text/plain"] == "4"
+    with pytest.raises(papermill.PapermillExecutionError, match="ZeroDivisionError"):
+        run(3)
+    out = nbformat.read(tmp_path / "out.ipynb", 4)
+    assert [cell.metadata.papermill.status for cell in out.cells[-2:]] == ["failed", "pending"]
+
+
 @pytest.mark.usefixtures("server", "jupyter_path")
 def test_console_runs_a_cell() -> None:
     command = [sys.executable, "-m", "jupyter", "console", "--kernel", "relay", "--simple-prompt"]
@@ -73,95 +122,3 @@ def test_console_runs_a_cell() -> None:
     )
     assert "Out[1]: 42" in done.stdout, done.stdout + done.stderr
     assert "one line" in done.stdout
-
-
-@asynccontextmanager
-async def jupyterlab(folder: Path) -> AsyncIterator[str]:
-    """JupyterLab in ``folder``; yields its address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
-        *("--ServerApp.token=", "--ServerApp.password=", "--ServerApp.port=0"),
-        *(
-            "--LabApp.news_url=None",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        ),
-        cwd=folder,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr
-    try:
-        async with asyncio.timeout(60):
-            async for line in process.stderr:
-                found = [w for w in line.decode().split() if w.startswith("http://127.0.0.1:")]
-                if found:
-                    break
-        drained = asyncio.ensure_future(process.stderr.read())
-        yield found[0].split("/lab")[0].rstrip("/")
-    finally:
-        process.terminate()
-        await asyncio.wait_for(process.wait(), SOON)
-        await drained
-
-
-def find_chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing")
-        pytest.skip("needs chromium")
-    return found
-
-
-@asynccontextmanager
-async def a_page(folder: Path) -> AsyncIterator[Any]:
-    from playwright.async_api import async_playwright
-
-    flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
-    flags += " --disable-background-networking --disable-component-update"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=find_chromium(), args=flags.split()
-        )
-        page = await browser.new_page(viewport={"width": 1200, "height": 900})
-        page.set_default_timeout(60_000)
-        try:
-            yield page
-        finally:
-            if SHOTS:
-                await page.screenshot(path=f"{SHOTS}/{folder.name}.png")
-            await browser.close()
-
-
-@pytest.mark.browser
-@pytest.mark.sshd
-@pytest.mark.usefixtures("jupyter_path")
-@pytest.mark.timeout(180)
-async def test_jupyterlab_runs_a_notebook_that_loses_its_pc(desktop: Pc, tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
-    slow = "import time\nfor i in range(40):\n    print('step', i, flush=True); time.sleep(0.1)"
-    made = a_notebook("x = 40", "x + 2", slow, "x += 1\nprint('x is', x)", "%relay")
-    nbformat.write(made, work / "demo.ipynb")
-    async with jupyterlab(work) as address, a_page(tmp_path) as page:
-        await page.goto(f"{address}/lab/tree/demo.ipynb")
-        outputs = page.locator(".jp-OutputArea-output")
-        await page.get_by_text("Python 3 (relay) | Idle").wait_for()
-        for _ in range(2):
-            await page.keyboard.press("Shift+Enter")
-        await outputs.get_by_text("42", exact=True).wait_for()
-        # The PC is connected while the first cells run here; the next one is to run on it.
-        async with asyncio.timeout(SOON):
-            while collect(find_places())["targets"]["pc"]["phase"] != "ready":
-                await asyncio.sleep(0.1)
-        await page.keyboard.press("Shift+Enter")
-        await outputs.get_by_text("step 5").wait_for()
-        desktop.lose_power()
-        await outputs.get_by_text("step 39").wait_for()
-        for _ in range(2):
-            await page.keyboard.press("Shift+Enter")
-        await outputs.get_by_text("x is 41").wait_for()
-        await outputs.get_by_text("runs the cells").wait_for()
-        text = await page.locator(".jp-Notebook").inner_text()
-        assert "pc was lost" in text
-        assert text.count("step 7\n") == 1

@@ -20,6 +20,8 @@ REASONS = {
     "v = [open('/etc/hostname')]": "it holds a TextIOWrapper",
     "import subprocess; v = subprocess.Popen(['true'])": "a running program belongs",
     "import sqlite3; v = sqlite3.connect(':memory:')": "an open connection belongs",
+    "import ipywidgets; v = ipywidgets.IntSlider()": "a widget belongs to the kernel",
+    "import ipywidgets; v = [ipywidgets.HTML()]": "HTML, and a widget belongs to the kernel",
     "import tempfile; v = tempfile.TemporaryDirectory()": "a temporary folder belongs",
     "v = []\nfor _ in range(100_000): v = [v]": "nested too deeply",
     "class E:\n    def __reduce__(self): raise ValueError('my own\\nwords')\nv = E()": (
