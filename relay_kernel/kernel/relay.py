@@ -13,11 +13,10 @@ from relay_kernel.core import events as ev
 from relay_kernel.core.directives import parse
 from relay_kernel.core.fence import terms
 from relay_kernel.core.model import LOCAL, Run
-from relay_kernel.core.shown import under_shown_name
 from relay_kernel.kernel.cells import Cell, Cells
-from relay_kernel.kernel.comms import COMM_TYPES
 from relay_kernel.kernel.info import InfoDesk
 from relay_kernel.kernel.magics import answer
+from relay_kernel.kernel.outputs import Outputs
 from relay_kernel.kernel.owed import Owed
 from relay_kernel.kernel.question import Question
 from relay_kernel.kernel.stirred import Stirred
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Bytes of content that take longer to be read than to be passed on.
-_LARGE = 64 << 10
 #: Seconds for the goodbyes at the end. A front end gets its answer within two.
 _CLOSE_TIMEOUT = 1.2
 
@@ -82,7 +79,14 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
-        self._stirred = Stirred(router, state.capture_again)
+        self._outputs = Outputs(
+            front,
+            self.switchboard,
+            self.cells,
+            self._voice,
+            Stirred(router, state.capture_again),
+            self._answer_directives,
+        )
         self._owed = Owed(router, self.cells, self._end_answered)
         self._warm = False
         self._effects: dict[type, Callable[[Any], None]] = {
@@ -365,7 +369,7 @@ class Relay:
         if cell and (cell.target != target or cell.ended):
             return
         if frames.channel == "iopub":
-            self._on_iopub(target, frames, cell)
+            self._outputs.take(target, frames, cell)
         elif cell and "cell" in message.head:
             self._on_reply(target, message, frames, cell)
         elif seen := self.switchboard.look(target, frames):
@@ -391,48 +395,6 @@ class Relay:
             self.front.send(cell.last)
         ok = message.head["status"] == "ok"
         self.emit(ev.CellFinished(target, cell.epoch, cell.number, ok))
-
-    def _on_iopub(self, target: str, frames: KernelFrames, cell: Cell | None) -> None:
-        msg_type = frames.type
-        seen = self.switchboard.look(target, frames)
-        if seen is None or (cell and cell.run is Run.SILENT):
-            if seen and msg_type in COMM_TYPES:
-                # No output: what shows it comes in a later cell. The cell itself ended long ago.
-                self.front.send(seen.with_parent(b"{}"))
-            return
-        frames = seen
-        if msg_type == "update_display_data" and self.cells.renamed:
-            frames = frames.with_content(under_shown_name(frames.content, self.cells.renamed))
-        if cell is None:
-            self.front.send(frames)
-            if msg_type == "status" and frames.content.get("execution_state") == "idle":
-                self._voice.still_busy()
-                self._stirred.look(target, frames)
-            return
-        if len(frames.body[3]) > _LARGE and cell.run is Run.FIRST:
-            # All of it is new. What is to be remembered of it can be read while it is on its way.
-            self.front.send(frames)
-            cell.shown.new(msg_type, frames.content)
-            return
-        content = frames.content
-        state = content.get("execution_state") if msg_type == "status" else None
-        if state == "idle" and not cell.replied:
-            # The target may be lost between the two, and then the cell goes on elsewhere: this idle
-            # is not shown, and does not count as shown.
-            cell.last = frames
-            return
-        new = cell.shown.new(msg_type, content)
-        if new is None:
-            return
-        if (state == "idle" and cell.idle) or (state == "busy" and cell.busy):
-            # R has said so itself.
-            return
-        cell.idle = cell.idle or state == "idle"
-        cell.busy = cell.busy or state == "busy"
-        self.front.send(frames if new is content else frames.with_content(new))
-        if msg_type == "execute_input":
-            self._voice.tell_rest(cell)
-            self._answer_directives(cell)
 
     def _answer_directives(self, cell: Cell) -> None:
         for words in cell.directives.lines:

@@ -75,28 +75,27 @@ class KernelFrames:
 
     def with_metadata(self, metadata: dict[str, Any]) -> KernelFrames:
         """The same message with other metadata."""
-        body = [*self.body[:2], _dump(metadata), *self.body[3:]]
-        return self._with(body)
+        return self._with(2, _dump(metadata))
 
     def with_content(self, content: dict[str, Any]) -> KernelFrames:
         """The same message with other content."""
-        body = [*self.body[:3], _dump(content), *self.body[4:]]
-        return self._with(body)
-
-    def _with(self, body: list[bytes]) -> KernelFrames:
-        changed = KernelFrames(self.channel, self.ids, body)
-        changed._header, changed._parent = self._header, self._parent
-        return changed
+        return self._with(3, _dump(content))
 
     def on_subshell(self, subshell: str | None) -> KernelFrames:
         """The same message, addressed to another subshell; None: to the main shell."""
-        header = {**self.header, "subshell_id": subshell}
-        return KernelFrames(self.channel, self.ids, [_dump(header), *self.body[1:]], header)
+        return self._with(0, _dump({**self.header, "subshell_id": subshell}))
 
     def with_parent(self, header: bytes) -> KernelFrames:
         """The same message with another parent header."""
-        body = [self.body[0], header, *self.body[2:]]
-        return KernelFrames(self.channel, self.ids, body, self._header)
+        return self._with(1, header)
+
+    def _with(self, at: int, part: bytes) -> KernelFrames:
+        """The same message with another part of its body, and so without its signature."""
+        body = [*self.body[:at], part, *self.body[at + 1 :]]
+        changed = KernelFrames(self.channel, self.ids, body)
+        changed._header = None if at == 0 else self._header
+        changed._parent = None if at == 1 else self._parent
+        return changed
 
 
 def split(channel: str, frames: Sequence[bytes]) -> tuple[KernelFrames, bytes]:
