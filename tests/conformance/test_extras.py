@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,19 +75,21 @@ async def test_history_is_that_of_the_user(book: Client) -> None:
 
 @pytest.mark.sshd
 async def test_history_is_one_over_both_kernels(far: Client) -> None:
+    # Other notebooks of this user are in the database as well.
+    mark = f"h_{secrets.token_hex(4)}_"
     typed = []
     for number, target in enumerate(["local", "pc", "pc", "local", "local", "pc"]):
-        code = f"%%relay {target}\nh_{number} = {number}"
+        code = f"%%relay {target}\n{mark}{number} = {number}"
         result = await far.run(code)
         assert result.target == target
         typed.append((result.count, code))
     for target in ("local", "pc"):
         await far.run(f"%%relay {target}\npass")
         tail = await history(far, "tail", n=20)
-        assert [(e[1], e[2]) for e in tail if "h_" in e[2]] == typed
-        assert len({entry[0] for entry in tail if "h_" in entry[2]}) == 1
-        found = await history(far, "search", pattern="*h_? = *", n=20)
-        assert [entry[2] for entry in found if "h_" in entry[2]] == [code for _, code in typed]
+        assert [(e[1], e[2]) for e in tail if mark in e[2]] == typed
+        assert len({entry[0] for entry in tail if mark in entry[2]}) == 1
+        found = await history(far, "search", pattern=f"*{mark}? = *", n=20)
+        assert [entry[2] for entry in found] == [code for _, code in typed]
 
 
 ARGUMENTS = ["--HistoryManager.hist_file=:memory:", "--InteractiveShell.ast_node_interactivity=all"]
