@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +51,8 @@ ipywidgets.Image(value=file.getvalue())
 """
 
 
+UPLOAD = "upload = ipywidgets.FileUpload()\nupload"
+HASH = "import hashlib\nhashlib.sha256(upload.value[0].content).hexdigest()"
 GATED = """\
 import os, time
 print("waits", flush=True)
@@ -58,7 +62,7 @@ while not os.path.exists("slid"):
 
 
 async def test_widgets(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
-    cells = ("%relay", SLIDER, "slider.value", BUTTON, PROGRESS, IMAGE, GATED)
+    cells = ("%relay", SLIDER, "slider.value", BUTTON, PROGRESS, IMAGE, GATED, UPLOAD, HASH)
     lab.write("widgets.ipynb", *cells)
     await notebook.open("widgets.ipynb")
     await notebook.is_on_pc(0)
@@ -87,6 +91,16 @@ async def test_widgets(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
     size = await image.evaluate("i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])")
     assert size == [900, 600]
     await notebook.picture("widgets")
+
+    await notebook.run(7)
+    file = random.Random(1).randbytes(3_000_000)
+    chosen = {"name": "noise.bin", "mimeType": "application/octet-stream", "buffer": file}
+    async with notebook.page.expect_file_chooser() as chooser:
+        await notebook.outputs(7).get_by_role("button", name="Upload").click()
+    await (await chooser.value).set_files([chosen])
+    await expect(notebook.outputs(7)).to_contain_text("Upload (1)")
+    await notebook.run(8)
+    await expect(notebook.value(8)).to_have_text(repr(hashlib.sha256(file).hexdigest()))
 
     # While a cell runs, a widget is answered all the same, by a subshell.
     await notebook.start(6)
