@@ -74,10 +74,10 @@ class Relay:
         self._on_end = on_end
         self.switchboard = Switchboard(router, links, self.infos, front)
         self._question = Question(front)
-        self._desk = InfoDesk(front)
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
+        self._desk = InfoDesk(front, self._voice.still_busy)
         self._owed = Owed(router, self.cells, self._end_answered)
         self._warm = False
         self._effects: dict[type, Callable[[Any], None]] = {
@@ -196,8 +196,12 @@ class Relay:
             self.emit(ev.Answered(cell, again))
 
     def _on_kernel_info(self, message: KernelFrames) -> None:
-        self._desk.take(message)
-        self._voice.still_busy()
+        session = message.header.get("session")
+        before = [cell for cell in self.cells.unfinished() if cell.client == session]
+        if before and message.channel == "shell":
+            self._desk.take_behind(before[-1].number, message)
+        else:
+            self._desk.take(message)
 
     def _on_interrupt(self, message: KernelFrames) -> None:
         self.front.answer(message, {"status": "ok"})
@@ -247,7 +251,7 @@ class Relay:
 
     def _fail(self, effect: ef.Fail) -> None:
         self._voice.fail(self.cells[effect.cell], effect.name, effect.text)
-        self.switchboard.release(effect.cell)
+        self._release(effect.cell)
 
     def _ask(self, effect: ef.Ask) -> None:
         cell = self.cells[effect.cell]
@@ -258,7 +262,7 @@ class Relay:
 
     def _abort(self, effect: ef.Abort) -> None:
         self._voice.abort(self.cells[effect.cell])
-        self.switchboard.release(effect.cell)
+        self._release(effect.cell)
 
     def _start_kernel(self, target: str) -> None:
         self.infos.pop(target, None)
@@ -313,7 +317,12 @@ class Relay:
 
     def _end_answered(self, cell: Cell) -> None:
         self._voice.end(cell, {"status": "ok"})
-        self.switchboard.release(cell.number)
+        self._release(cell.number)
+
+    def _release(self, number: int) -> None:
+        """The cell has its reply: what was sent right behind it has its turn."""
+        self._desk.release(number)
+        self.switchboard.release(number)
 
     # ------------------------------------------------------------------ reports
 
@@ -370,6 +379,7 @@ class Relay:
             self._voice.execution_count = count
             metadata = {**frames.metadata, "relay": self._voice.about(cell)}
             self.front.send(frames.with_metadata(metadata))
+            self._desk.release(cell.number)
         if cell.last and not cell.idle:
             cell.idle = True
             self.front.send(cell.last)
