@@ -83,7 +83,10 @@ def _reduce_foreign(pickler, function):
 def reduce_code(pickler, code):
     """Reduce code, and remember the cell it came from."""
     pickler.files.add(code.co_filename)
-    return pickler.cloudpickle._code_reduce(code)
+    make, args = pickler.cloudpickle._code_reduce(code)
+    # Newer releases of cloudpickle leave the file out. It is the first text, in all Pythons.
+    at = next(at for at, arg in enumerate(args) if isinstance(arg, str))
+    return make, (*args[:at], "".join(code.co_filename), *args[at + 1 :])
 
 
 def reduce_cell(pickler, cell):
