@@ -15,6 +15,13 @@ from uv import find_uv_bin
 #: Those that a user's kernel may run.
 MINORS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
+#: The first use compiles what a kernel imports, also to complete; that is no part of any test.
+FIRST_USE = """\
+import ipykernel, ipykernel.kernelapp, ipykernel.ipkernel, jedi
+jedi.Script("pri").complete(1, 3)
+print(ipykernel.__version__)
+"""
+
 #: Seconds for installing a few packages.
 PATIENCE = 300
 
@@ -87,8 +94,7 @@ def environment(folder: Path, python: Path, *requirements: str) -> Environment:
         if done.returncode:
             shutil.rmtree(folder, ignore_errors=True)
             _give_up(f"{' '.join(requirements)} cannot be installed for {python}", done.stderr)
-    code = "import ipykernel; print(ipykernel.__version__)"
-    said = subprocess.run([made, "-c", code], capture_output=True, text=True, check=True)
+    said = subprocess.run([made, "-c", FIRST_USE], capture_output=True, text=True, check=True)
     return Environment(Path(made), said.stdout.strip())
 
 
