@@ -107,9 +107,25 @@ def _own_state(cls, cloudpickle):
         state[_MEMBERS] = _member_state(cls)
     else:
         state = cloudpickle._class_getstate(cls)[0]
+    if vars(cls).get("__annotate_func__"):
+        state["__annotations_cache__"] = _annotations(cls)
     for name in ("__slots__", "__slotnames__"):
         state.pop(name, None)
     return {name: value for name, value in state.items() if not _is_slot(cls, value)}
+
+
+def _annotations(cls):
+    """Return what a function of the class gives when it is asked, from Python 3.14 on.
+
+    That function holds the namespace in which the class was made, so it stays. What names things
+    that are not there yet travels as text.
+    """
+    try:
+        return dict(cls.__annotations__)
+    except Exception:
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
 
 
 def _member_state(cls):

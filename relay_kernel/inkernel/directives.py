@@ -29,8 +29,9 @@ def blank_directives(lines):
     return _without_line_directives(lines)
 
 
-# IPython asks this of a transformer before it tries whether a cell is complete.
-blank_directives.has_side_effects = False
+# IPython leaves out what has side effects when it tries whether a cell is complete. So it takes
+# ``%%relay`` as any magic of a cell: a console would else run it before its body is typed.
+blank_directives.has_side_effects = True
 
 
 def _without_line_directives(lines):

@@ -86,6 +86,7 @@ class Handlers:
         for name in HANDLED:
             handlers[name] = getattr(self, name)
         handlers["execute_request"] = self._then_capture(handlers["execute_request"])
+        self._let_no_request_lie()
 
     def _then_capture(self, execute):
         """Return ``execute``, a handler, with a capture to follow."""
@@ -116,6 +117,18 @@ class Handlers:
                 before_cell(self.state, code)
         except BaseException as error:
             self.kernel.log.warning("relay: what a cell needs was not made ready: %r", error)
+
+    def _let_no_request_lie(self):
+        """Have replies sent by the stream that reads the shell socket.
+
+        ipykernel 7.0 to 7.3 sends them past it. That can swallow the signal for a request which
+        comes just then, and it lies unread until the next. A capture right behind each reply makes
+        that likely.
+        """
+        thread = getattr(self.kernel, "shell_channel_thread", None)
+        manager = getattr(thread, "manager", None)
+        if hasattr(manager, "_shell_socket"):
+            manager._shell_socket = self.kernel.shell_stream
 
     def _let_no_output_drop(self):
         """Lift the limit of 1000 messages beyond which a busy agent would miss output.

@@ -5,6 +5,7 @@ Each function takes the pickler and the object, and returns what ``reducer_overr
 
 from __future__ import annotations
 
+import ast
 import functools
 import gc
 import itertools
@@ -170,6 +171,18 @@ def reduce_match(pickler, match):
     return refuse(pickler, match)
 
 
+def reduce_count(pickler, count):
+    """Reduce an ``itertools.count``; from 3.14 on, no iterator of that module packs itself.
+
+    Where its next value stands in its repr only. One that is no plain number stays.
+    """
+    try:
+        args = ast.literal_eval(f"({repr(count)[len('count(') : -1]},)")
+    except (SyntaxError, ValueError):
+        return refuse(pickler, count)
+    return itertools.count, args
+
+
 def reduce_callbacks(pickler, registry):
     """Reduce a matplotlib CallbackRegistry, whose own way of packing uses up a number each time.
 
@@ -303,6 +316,8 @@ def for_exact_types():
     }
     for view in ("keys", "values", "items"):
         table[type(getattr({}, view)())] = reduce_dict_view(view)
+    if sys.version_info >= (3, 14):
+        table[itertools.count] = reduce_count
     if isinstance(typing.NewType, type):
         table[typing.NewType] = reduce_new_type
     for name in ("ParamSpec", "TypeVarTuple"):

@@ -39,6 +39,11 @@ class Cell:
     untold: list[str] = field(default_factory=list)
     """Notices that wait for the cell to begin."""
 
+    @property
+    def client(self) -> object:
+        """The session of the client that sent it."""
+        return self.request.header.get("session")
+
 
 class Cells:
     """All cells by number and by message id.

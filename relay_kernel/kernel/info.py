@@ -5,6 +5,7 @@ And connect_request, since the ports that a front end may ask for are R's.
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ def supports(info: dict[str, Any], feature: str) -> bool:
     return feature == DEBUGGER if features is None else feature in features
 
 
+#: Seconds for which a request keeps its place behind cells that the same client has sent before.
+KEEPS_PLACE = 0.75
+
+
 class InfoDesk:
     """Knows what the kernels said of themselves when they started.
 
@@ -35,20 +40,50 @@ class InfoDesk:
         front: asks, and gets the answers.
         primary: returns the kernel_info of the kernel that runs the cells; None while it has said
             nothing.
+        on_answered: called after each answer, which had an idle of its own.
     """
 
-    def __init__(self, front: FrontEnd, primary: Callable[[], dict[str, Any] | None]) -> None:
+    def __init__(
+        self,
+        front: FrontEnd,
+        primary: Callable[[], dict[str, Any] | None],
+        on_answered: Callable[[], None],
+    ) -> None:
         self._front = front
         self._primary = primary
+        self._on_answered = on_answered
         self._info: dict[str, Any] = {}
         self._waiting: list[KernelFrames] = []
+        self._behind: list[tuple[int, KernelFrames]] = []
 
     def take(self, request: KernelFrames) -> None:
         """Answer a request, at once if any kernel ever started here."""
         if self._info:
             self._front.answer(request, {**(self._primary() or self._info), "status": "ok"})
+            self._on_answered()
         else:
             self._waiting.append(request)
+
+    def take_behind(self, number: int, request: KernelFrames) -> None:
+        """Answer a request after the cell ``number``, or before it if that takes too long.
+
+        A client that sends several requests at once may count on their order; one that asks how
+        a busy kernel is must not wait for it.
+        """
+        place = (number, request)
+        self._behind.append(place)
+        asyncio.get_running_loop().call_later(KEEPS_PLACE, self._wait_no_longer, place)
+
+    def _wait_no_longer(self, place: tuple[int, KernelFrames]) -> None:
+        if place in self._behind:
+            self._behind.remove(place)
+            self.take(place[1])
+
+    def release(self, number: int) -> None:
+        """Answer the requests whose place was right behind the cell ``number``."""
+        ready = [place for place in self._behind if place[0] <= number]
+        for place in ready:
+            self._wait_no_longer(place)
 
     def learn(self, info: dict[str, Any]) -> None:
         """The server's kernel is up, and says this of itself."""

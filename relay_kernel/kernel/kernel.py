@@ -64,7 +64,8 @@ class RelayKernel(Kernel):
         loop.add_signal_handler(signal.SIGTERM, terminate)
         # For clients that interrupt by signal, whatever the kernelspec says.
         loop.add_signal_handler(signal.SIGINT, self.relay.interrupt)
-        self.front.status("starting", {})
+        # Who has subscribed by now is welcomed first: the sockets are read before.
+        loop.call_soon(self.front.status, "starting", {})
 
     def _terminate(self, loop: asyncio.AbstractEventLoop) -> None:
         ending = loop.create_task(self.relay.close("shutdown"))

@@ -75,7 +75,6 @@ class Relay:
         self._on_end = on_end
         self.switchboard = Switchboard(router, links, self.infos, front)
         self._question = Question(front)
-        self._desk = InfoDesk(front, lambda: self.infos.get(router.primary))
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
@@ -87,6 +86,7 @@ class Relay:
             Stirred(router, state.capture_again),
             self._answer_directives,
         )
+        self._desk = InfoDesk(front, lambda: self.infos.get(router.primary), self._voice.still_busy)
         self._owed = Owed(router, self.cells, self._end_answered)
         self._warm = False
         self._effects: dict[type, Callable[[Any], None]] = {
@@ -207,8 +207,12 @@ class Relay:
             self.emit(ev.Answered(cell, again))
 
     def _on_kernel_info(self, message: KernelFrames) -> None:
-        self._desk.take(message)
-        self._voice.still_busy()
+        session = message.header.get("session")
+        before = [cell for cell in self.cells.unfinished() if cell.client == session]
+        if before and message.channel == "shell":
+            self._desk.take_behind(before[-1].number, message)
+        else:
+            self._desk.take(message)
 
     def _on_connect(self, message: KernelFrames) -> None:
         self.front.answer(message, {"status": "ok", **self.front.ports})
@@ -265,7 +269,7 @@ class Relay:
 
     def _fail(self, effect: ef.Fail) -> None:
         self._voice.fail(self.cells[effect.cell], effect.name, effect.text)
-        self.switchboard.release(effect.cell)
+        self._release(effect.cell)
 
     def _ask(self, effect: ef.Ask) -> None:
         cell = self.cells[effect.cell]
@@ -276,7 +280,7 @@ class Relay:
 
     def _abort(self, effect: ef.Abort) -> None:
         self._voice.abort(self.cells[effect.cell])
-        self.switchboard.release(effect.cell)
+        self._release(effect.cell)
 
     def _start_kernel(self, target: str) -> None:
         # Where one is still there, the new one takes its place.
@@ -331,7 +335,12 @@ class Relay:
 
     def _end_answered(self, cell: Cell) -> None:
         self._voice.end(cell, {"status": "ok"})
-        self.switchboard.release(cell.number)
+        self._release(cell.number)
+
+    def _release(self, number: int) -> None:
+        """The cell has its reply: what was sent right behind it has its turn."""
+        self._desk.release(number)
+        self.switchboard.release(number)
 
     # ------------------------------------------------------------------ reports
 
@@ -390,6 +399,7 @@ class Relay:
             self._voice.execution_count = count
             metadata = {**frames.metadata, "relay": self._voice.about(cell)}
             self.front.send(frames.with_metadata(metadata))
+            self._desk.release(cell.number)
         if cell.last and not cell.idle:
             cell.idle = True
             self.front.send(cell.last)

@@ -53,6 +53,7 @@ class StateMover:
         emit: takes the events for the router.
         primary: which target runs the cells, and the epoch.
         about: makes ``about.json`` from a manifest and the number of its cell.
+        on_safe: called when ``safe_cell`` has risen.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class StateMover:
         emit: Callable[[ev.Event], None],
         primary: Callable[[], tuple[str, int]],
         about: Callable[[bytes, int], bytes] = lambda manifest, cell: b"",
+        on_safe: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.problems: dict[str, dict[str, str]] = {}
@@ -74,6 +76,7 @@ class StateMover:
         self._emit = emit
         self._primary = primary
         self._about = about
+        self._on_safe = on_safe
         self.restored: tuple[list[str], dict[str, dict[str, str]]] = ([], {})
         """What :meth:`variables` said of the state that was restored last."""
         self._newest: Snapshot | None = None
@@ -193,6 +196,7 @@ class StateMover:
             else:
                 self.safe_cell = snapshot.cell
                 self._safe = snapshot
+                self._on_safe()
         self._saving = None
 
     def _write(self, snapshot: Snapshot) -> None:

@@ -92,6 +92,15 @@ async def test_kernel_info(notebook: Notebook, cell: Running, channel: str) -> N
     assert not cell.reply.done()
 
 
+async def test_kernel_info_keeps_its_place_behind_a_quick_cell(alone: Notebook) -> None:
+    """A client that sends several requests at once takes the answers in their order."""
+    cell = alone.send("import time; time.sleep(0.2); 1 / 0")
+    reply = await alone.ask("kernel_info_request", {})
+    assert reply["content"]["status"] == "ok"
+    assert cell.reply.done()
+    assert (await cell.end()).status == "error"
+
+
 @pytest.mark.parametrize("restart", [False, True])
 async def test_shutdown_and_restart(notebook: Notebook, cell: Running, restart: bool) -> None:
     began = time.monotonic()

@@ -94,6 +94,16 @@ comm.on_msg(got.append)
         cell = alone.send("get_ipython().kernel.get_parent()['header']['msg_id']")
         assert (await cell.end()).value == repr(cell.id)
 
+    async def test_the_status_of_a_notebook_at_rest_says_that_all_is_safe(
+        self, alone: Notebook
+    ) -> None:
+        """The disk is slower than the status file, so it is written once more then."""
+        for _ in range(20):
+            cell = (await alone.run("x = 1")).relay["cell"]
+            async with asyncio.timeout(SOON):
+                while collect(find_places())["kernels"][0]["safe_cell"] < cell:
+                    await asyncio.sleep(0.01)
+
     async def test_a_kernel_that_kills_itself_ends_its_cell(self, alone: Notebook) -> None:
         await alone.run("x = [1]")
         result = await alone.run("import os; os.kill(os.getpid(), 9)")

@@ -201,12 +201,18 @@ class Kernel(PlainKernel):
 
 
 class Pair:
-    """A primary ``b`` and a standby ``a``, which share a store, as if every chunk had moved."""
+    """A primary ``b`` and a standby ``a``, which share a store, as if every chunk had moved.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for all that they need.
+        python: the interpreter of ``b``; None for the one that runs the tests.
+        other: the interpreter of ``a``; None for the same.
+    """
+
+    def __init__(self, folder: Path, python: Path | None = None, other: Path | None = None) -> None:
         self.store = folder / "store"
-        self.b = Kernel(self.store, "the pc", self._home(folder, "b"))
-        self.a = Kernel(self.store, "the server", self._home(folder, "a"))
+        self.b = Kernel(self.store, "the pc", self._home(folder, "b"), python)
+        self.a = Kernel(self.store, "the server", self._home(folder, "a"), other or python)
         self.empty = {"a": self.a.capture(), "b": self.b.capture()}
         self.problems: dict[str, str] = {}
 

@@ -50,7 +50,9 @@ def test_unfinished_cells_are_still_seen_as_such() -> None:
     manager = TransformerManager()
     manager.cleanup_transforms.append(blank_directives)
     assert manager.check_complete("%relay pc\nfor i in x:")[0] == "incomplete"
-    assert manager.check_complete("%%relay pc\nx = 1")[0] == "complete"
+    assert manager.check_complete("%%relay pc")[0] == "incomplete"
+    assert manager.check_complete("%%relay pc\nx = 1\n\n")[0] == "complete"
+    assert manager.check_complete("%relay pc")[0] == "complete"
 
 
 def test_the_history_keeps_what_was_typed(pair: Pair) -> None:

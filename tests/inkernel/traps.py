@@ -535,6 +535,19 @@ a = next(g)
 ---
 assert L == [0] and a == 0 and "left behind" in repr(g)
 
+# annotations of classes and functions
+import typing
+class Node:
+    value: int
+    next: "Node"
+class Leaf(Node):
+    weight: float
+def grow(node: Node, by: "float") -> Leaf: pass
+---
+assert typing.get_type_hints(Leaf) == {"value": int, "next": Node, "weight": float}
+assert Node.__annotations__["value"] is int and grow.__annotations__["node"] is Node
+assert typing.get_type_hints(grow)["return"] is Leaf
+
 # sources of functions
 def f():
     return "the source"
