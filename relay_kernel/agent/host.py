@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.agent.errors import KernelKilledError, KernelStartError
 from relay_kernel.agent.guard import Guard
-from relay_kernel.agent.machine import check_python, place_of
-from relay_kernel.agent.process import KernelKilledError, KernelProcess, KernelStartError
+from relay_kernel.agent.machine import check_python
+from relay_kernel.agent.process import KernelProcess
 from relay_kernel.agent.staging import Staging
 from relay_kernel.core.errors import RelayError
 from relay_kernel.core.fence import Fence, Terms
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    from relay_kernel.agent.launch import Launched
     from relay_kernel.link.carrier import Carrier
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class KernelHost:
         folder: 0700, short, for sockets.
         key: what the kernel shall sign with, see :class:`relay_kernel.agent.process.KernelProcess`.
         far: whether there is a line between this and R, so that chunks are worth compressing.
+        ahead: a kernel that was launched before it was ordered.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class KernelHost:
         *,
         key: bytes | None = None,
         far: bool = False,
+        ahead: Launched | None = None,
     ) -> None:
+        self._ahead = ahead
         self.carrier = carrier
         self._key = key
         self.store = store
@@ -137,18 +141,13 @@ class KernelHost:
                 self.folder, self._on_kernel, self._on_own, self._on_death, self._key
             )
             try:
-                await kernel.start(
-                    head["spec"],
-                    cwd=place_of(head["cwd"]),
-                    env={**os.environ, **head["env"]},
-                    store=self.store.root,
-                    arguments=[str(one) for one in head.get("arguments") or ()],
-                    options={
-                        **(head.get("limits") or {}),
-                        "place": head["place"],
-                        "cells": head.get("cells"),
-                    },
-                )
+                ahead, self._ahead = self._ahead, None
+                options = {
+                    **(head.get("limits") or {}),
+                    "place": head["place"],
+                    "cells": head.get("cells"),
+                }
+                await kernel.start(head, store=self.store.root, options=options, ahead=ahead)
                 check_python(kernel.info, head.get("python"))
             except KernelStartError as error:
                 await kernel.stop()
@@ -404,6 +403,8 @@ class KernelHost:
         """Stop the kernel; the notebook wants no more of this target."""
         self.guard.stop()
         async with self._changing:
+            if self._ahead:
+                await self._ahead.manager.shutdown_kernel(now=True)
             await self._stop_kernel()
 
     def _report(self, kind: str, **head: Any) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from relay_kernel.agent.process import KernelStartError
+from relay_kernel.agent.errors import KernelStartError
 
 
 def place_of(cwd: str) -> str:

@@ -13,19 +13,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zmq
-from jupyter_client.kernelspec import NoSuchKernel
-from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.session import Session
 
+from relay_kernel.agent.errors import KernelKilledError, KernelStartError
 from relay_kernel.agent.inject import injection
-from relay_kernel.core.errors import RelayError
+from relay_kernel.agent.launch import Launched, launch
 from relay_kernel.link.zmq_channel import ZmqChannel
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.kernel_frames import KernelFrames, join, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from jupyter_client.manager import AsyncKernelManager
 
     from relay_kernel.wire.message import Part
 
@@ -35,14 +36,6 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 60.0
 #: Seconds between asking and asking again whether IOPub is heard.
 _ASK_AGAIN = 0.05
-
-
-class KernelStartError(RelayError):
-    """A kernel could not be started; the text says which and why."""
-
-
-class KernelKilledError(KernelStartError):
-    """Something ended it while it started: that says nothing against starting it again."""
 
 
 class KernelProcess:
@@ -67,7 +60,7 @@ class KernelProcess:
     ) -> None:
         self._key = key
         self.folder = folder
-        self.id = secrets.token_hex(8)
+        self.id = ""
         self.info: dict[str, Any] = {}
         self._on_frames = on_frames
         self._on_own = on_own
@@ -85,41 +78,31 @@ class KernelProcess:
 
     async def start(
         self,
-        spec: str,
+        order: Mapping[str, Any],
         *,
-        cwd: str,
-        env: dict[str, str],
         store: Path,
-        arguments: Sequence[str] = (),
         options: dict[str, Any],
+        ahead: Launched | None = None,
     ) -> None:
-        """Launch the kernel of a kernelspec, and put our code into it.
+        """Launch a kernel, and put our code into it.
 
         Args:
-            spec: the name of the kernelspec.
-            cwd: the folder to start in.
-            env: its whole environment.
+            order: what to launch: see :func:`relay_kernel.agent.launch.launch`.
             store: the folder of the chunk store.
-            arguments: for its command line, after those of the kernelspec.
             options: for our code: see :func:`relay_kernel.agent.inject.injection`.
+            ahead: a process that was launched already. It is used if it is just what is wanted.
 
         Raises:
-            KernelStartError: no such kernelspec, its interpreter is gone, or it does not answer.
+            KernelStartError: it cannot be launched, or it does not answer.
         """
-        name = self.folder / f"k{self.id[:4]}"
-        manager = AsyncKernelManager(kernel_name=spec, transport="ipc", ip=str(name))
-        manager.connection_file = f"{name}.json"
-        if self._key:
-            manager.session.key = self._key
-        self._manager = manager
-        _check_spec(manager, spec)
-        # A kernel's own stdout and stderr belong neither in a notebook nor in a pipe that fills.
-        output = (self.folder / "kernel.log").open("ab")
+        spec = order["spec"]
+        if ahead and not ahead.fits(order, self._key):
+            await ahead.manager.shutdown_kernel(now=True)
+            ahead = None
+        launched = ahead or await launch(self.folder, order, self._key)
+        self.id, self._manager = launched.id, launched.manager
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                await manager.start_kernel(
-                    extra_arguments=list(arguments), cwd=cwd, env=env, stdout=output, stderr=output
-                )
                 self._watch()
                 self._connect()
                 await self._prepare({**options, "store": str(store)})
@@ -129,8 +112,6 @@ class KernelProcess:
             raise KernelStartError(f"{text}; its output is in {self.folder}/kernel.log") from None
         except (OSError, RuntimeError) as error:
             raise KernelStartError(f"kernel {spec} cannot be started: {error}") from error
-        finally:
-            output.close()
 
     def _connect(self) -> None:
         assert self._manager is not None
@@ -285,18 +266,3 @@ class KernelProcess:
         # Before it is up, its end is the failure of :meth:`start`, which says so itself.
         if self._up and not self._stopping:
             self._on_death(f"its kernel died ({how})")
-
-
-def _check_spec(manager: AsyncKernelManager, name: str) -> None:
-    try:
-        spec = manager.kernel_spec
-    except NoSuchKernel:
-        raise KernelStartError(
-            f"there is no kernelspec {name!r} here; `jupyter kernelspec list` shows what there is"
-        ) from None
-    interpreter = spec.argv[0] if spec and spec.argv else ""
-    if os.path.isabs(interpreter) and not os.path.exists(interpreter):
-        raise KernelStartError(
-            f"kernelspec {name}: its interpreter {interpreter} is gone; "
-            f"install the kernel again, or remove it with `jupyter kernelspec remove {name}`"
-        )

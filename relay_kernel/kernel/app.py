@@ -6,18 +6,16 @@ import gc
 import logging
 import logging.handlers
 import os
-import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import zmq
 from ipykernel.kernelapp import IPKernelApp, kernel_aliases
-from traitlets import List, Unicode
+from traitlets import Instance, Unicode
 from traitlets.config import Config
 
-from relay_kernel.kernel.arguments import divide
+from relay_kernel.agent.launch import Launched
 from relay_kernel.kernel.kernel import RelayKernel
+from relay_kernel.kernel.setup import Setup, notebook_of
 from relay_kernel.settings.paths import find_places
 
 _LOG_BYTES = 4 << 20
@@ -34,7 +32,8 @@ class RelayKernelApp(IPKernelApp):
     kernel_class = RelayKernel
     aliases = {**kernel_aliases, "spec": "RelayKernel.spec"}  # noqa: RUF012 (a trait)
 
-    arguments = List(Unicode(), help="What the command line has for the user's kernels.")
+    setup = Instance(Setup, help="What R was started with.")
+    ahead = Instance(Launched, allow_none=True, help="The server's kernel, launched already.")
 
     # R's own output and that of what it starts belong into the log, never into a notebook.
     outstream_class = Unicode("")
@@ -65,12 +64,13 @@ class RelayKernelApp(IPKernelApp):
 
     def init_kernel(self) -> None:
         """Create the kernel, which takes the sockets itself."""
+        self.setup.notebook = notebook_of(self.connection_file)
         self.kernel = RelayKernel.instance(
             parent=self,
             session=self.session,
             log=self.log,
-            notebook=_name_of(self.connection_file),
-            arguments=self.arguments,
+            setup=self.setup,
+            ahead=self.ahead,
         )
 
     def close(self) -> None:
@@ -80,14 +80,14 @@ class RelayKernelApp(IPKernelApp):
         super().close()
 
 
-def _name_of(connection_file: str) -> str:
-    """The id that Jupyter gave this kernel, which names its connection file."""
-    name = Path(connection_file).stem.removeprefix("kernel-")
-    return re.sub(r"[^0-9A-Za-z-]", "-", name) or "unnamed"
+def run(own: list[str], setup: Setup, ahead: Launched | None) -> None:
+    """Run R until Jupyter shuts it down.
 
-
-def main() -> None:
-    """Run R until Jupyter shuts it down."""
+    Args:
+        own: what of the command line is about R.
+        setup: what it was started with.
+        ahead: the server's kernel, if it was launched already.
+    """
     places = find_places().make()
     handler = logging.handlers.RotatingFileHandler(
         places.log / "kernel.log", maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"
@@ -99,6 +99,6 @@ def main() -> None:
     root.propagate = False
     # What is loaded by now stays to the end: the collector need not look at it again.
     gc.freeze()
-    own, arguments = divide(sys.argv[1:])
+    gc.enable()
     config = Config({"IPKernelApp": {"quiet": True}})
-    RelayKernelApp.launch_instance(own, config=config, arguments=arguments)
+    RelayKernelApp.launch_instance(own, config=config, setup=setup, ahead=ahead)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _PORTS = ("ip", "hb", "shell", "iopub", "stdin", "control", "transport")
 #: Options about R's own sockets, its key, and whom it relays to; each takes a value.
 _OWN = frozenset({"f", "spec", "ident", "user", "keyfile", *_PORTS})
@@ -33,6 +38,15 @@ def divide(argv: list[str]) -> tuple[list[str], list[str]]:
             is_own, wants_value = wants_value, False
         (own if is_own else others).append(argument)
     return own, others
+
+
+def option(argv: Sequence[str], *names: str) -> str | None:
+    """The value of an option, under any of its names; None if it is not there."""
+    for number, argument in enumerate(argv):
+        name, equals, value = argument.lstrip("-").partition("=")
+        if argument.startswith("-") and name in names:
+            return value if equals else next(iter(argv[number + 1 :]), None)
+    return None
 
 
 def _is_own(name: str) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from relay_kernel.agent.launch import Launched
     from relay_kernel.kernel.frontend import FrontEnd
     from relay_kernel.kernel.setup import Setup
 
@@ -31,9 +32,15 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    setup: Setup, front: FrontEnd, on_end: Callable[[], None]
+    setup: Setup, front: FrontEnd, on_end: Callable[[], None], ahead: Launched | None = None
 ) -> tuple[Relay, list[Coroutine[Any, Any, None]]]:
     """Build R for one notebook.
+
+    Args:
+        setup: what it was started with.
+        front: its front ends.
+        on_end: called when it has ended.
+        ahead: the server's kernel, if it was launched already.
 
     Returns:
         R, and what must be run on the loop for as long as it lives.
@@ -57,8 +64,7 @@ def build(
     store = Store(places.store / setup.notebook)
     # A process of this notebook may have been killed while it wrote.
     store.untidy = True
-    folder = places.run / f"k{setup.notebook[-8:]}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = setup.make_folder(places)
 
     # The parts know each other in a circle: links report to R, and R sends over links.
     relay: Relay
@@ -77,7 +83,7 @@ def build(
         )
         for target in config.targets
     }
-    links[LOCAL] = LocalTarget(callbacks, store, folder, front.key)
+    links[LOCAL] = LocalTarget(callbacks, store, folder, front.key, ahead)
     state = StateMover(
         store,
         links,

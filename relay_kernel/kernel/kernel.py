@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ipykernel.kernelbase import Kernel
 from tornado.ioloop import IOLoop
-from traitlets import List, Unicode
+from traitlets import Instance, Unicode
 
 from relay_kernel import __version__
+from relay_kernel.agent.launch import Launched
 from relay_kernel.kernel.build import build
 from relay_kernel.kernel.frontend import FrontEnd
 from relay_kernel.kernel.setup import Setup
@@ -31,9 +32,8 @@ class RelayKernel(Kernel):
     banner = "relay-kernel"
 
     spec = Unicode("python3", help="The kernelspec to relay to.").tag(config=True)
-    notebook = Unicode(help="Names this notebook among all of the user's.")
-
-    arguments = List(Unicode(), help="For the command lines of the user's kernels.")
+    setup = Instance(Setup, help="What this R was started with.")
+    ahead = Instance(Launched, allow_none=True, help="The server's kernel, launched already.")
 
     relay: Relay
 
@@ -55,8 +55,8 @@ class RelayKernel(Kernel):
         ports = {name: int(getattr(app, name)) for name in names}
         take = lambda message: self.relay.request(message)  # noqa: E731
         self.front = FrontEnd(self.session, sockets, take, ports)
-        setup = Setup(self.notebook, self.spec, arguments=tuple(self.arguments))
-        self.relay, tasks = build(setup, self.front, self._end)
+        self.setup.spec = self.spec
+        self.relay, tasks = build(self.setup, self.front, self._end, self.ahead)
         self._tasks = [asyncio.ensure_future(task) for task in tasks]
         for task in self._tasks:
             task.add_done_callback(_report_crash)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    from relay_kernel.settings.paths import Places
 
 #: Said of a machine or its user, not of a kernel.
 _OF_MACHINE = frozenset(
@@ -37,6 +41,12 @@ def own_environment() -> dict[str, str]:
     }
 
 
+def notebook_of(connection_file: str) -> str:
+    """The id that Jupyter gave this kernel, which names its connection file."""
+    name = Path(connection_file).stem.removeprefix("kernel-")
+    return re.sub(r"[^0-9A-Za-z-]", "-", name) or "unnamed"
+
+
 @dataclass
 class Setup:
     """Which notebook, and what runs it."""
@@ -58,6 +68,12 @@ class Setup:
     """What R's environment has and that of Jupyter has not: set for this kernel alone."""
     limits: dict[str, float] = field(default_factory=dict)
     """What packing one variable may take: ``seconds_per_component``, ``bytes_per_component``."""
+
+    def make_folder(self, places: Places) -> Path:
+        """Make the folder for the sockets of the server's kernel. Short, for these."""
+        folder = places.run / f"k{self.notebook[-8:]}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
 
     def start(self, *, far: bool) -> dict[str, Any]:
         """What a kernel starts with, at a ``far`` target or here: the head of an order, in part."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from relay_kernel.agent.launch import Launched
     from relay_kernel.link.carrier import Carrier
     from relay_kernel.settings.paths import Places
     from relay_kernel.store.chunks import Store
@@ -108,14 +109,21 @@ class TargetLink:
 class LocalTarget(TargetLink):
     """``local``: its agent is an object in this process."""
 
-    def __init__(self, callbacks: Callbacks, store: Store, folder: Path, key: bytes) -> None:
+    def __init__(
+        self,
+        callbacks: Callbacks,
+        store: Store,
+        folder: Path,
+        key: bytes,
+        ahead: Launched | None = None,
+    ) -> None:
         super().__init__(LOCAL, callbacks)
         self.carrier, far = handover(
             lambda message: callbacks.report(LOCAL, message),
             lambda message: self._host.handle(message),
         )
         self.carrier.bulk_source = lambda: self.bulk_source()
-        self._host = KernelHost(far, store, folder, key=key)
+        self._host = KernelHost(far, store, folder, key=key, ahead=ahead)
         self.greeting = dict(introduction())
 
     async def run(self) -> None:

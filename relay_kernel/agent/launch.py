@@ -1,0 +1,89 @@
+"""Launches a kernel: a process that nobody has spoken with yet."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+
+from relay_kernel.agent.errors import KernelStartError
+from relay_kernel.agent.machine import place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A kernel's process.
+
+    Args:
+        id: names it, and its files in the folder.
+        manager: of the process.
+        order: what it was launched for, see :func:`launch`.
+        key: see :func:`launch`.
+    """
+
+    id: str
+    manager: AsyncKernelManager
+    order: Mapping[str, Any]
+    key: bytes | None
+
+    def fits(self, order: Mapping[str, Any], key: bytes | None) -> bool:
+        """Whether :func:`launch` would now launch just such a process."""
+        parts = ("spec", "cwd", "env", "arguments")
+        return self.key == key and all(self.order.get(p) == order.get(p) for p in parts)
+
+
+async def launch(folder: Path, order: Mapping[str, Any], key: bytes | None) -> Launched:
+    """Launch the kernel of a kernelspec, on ``ipc`` sockets.
+
+    Args:
+        folder: 0700, short; connection file, sockets and output go here.
+        order: ``spec``, the name of the kernelspec; ``cwd``, the folder to start in; ``env``, added
+            to our own environment; ``arguments``, for its command line, behind the kernelspec's.
+        key: what it shall sign its messages with; None for a new one.
+
+    Raises:
+        KernelStartError: no such kernelspec, its interpreter is gone, or the system refuses.
+    """
+    spec, id_ = order["spec"], secrets.token_hex(8)
+    name = folder / f"k{id_[:4]}"
+    manager = AsyncKernelManager(kernel_name=spec, transport="ipc", ip=str(name))
+    manager.connection_file = f"{name}.json"
+    if key:
+        manager.session.key = key
+    _check_spec(manager, spec)
+    try:
+        # A kernel's own stdout and stderr belong neither in a notebook nor in a pipe that fills.
+        with (folder / "kernel.log").open("ab") as output:
+            await manager.start_kernel(
+                extra_arguments=[str(one) for one in order.get("arguments") or ()],
+                cwd=place_of(order["cwd"]),
+                env={**os.environ, **order["env"]},
+                stdout=output,
+                stderr=output,
+            )
+    except (OSError, RuntimeError) as error:
+        raise KernelStartError(f"kernel {spec} cannot be started: {error}") from error
+    return Launched(id_, manager, order, key)
+
+
+def _check_spec(manager: AsyncKernelManager, name: str) -> None:
+    try:
+        spec = manager.kernel_spec
+    except NoSuchKernel:
+        raise KernelStartError(
+            f"there is no kernelspec {name!r} here; `jupyter kernelspec list` shows what there is"
+        ) from None
+    interpreter = spec.argv[0] if spec and spec.argv else ""
+    if os.path.isabs(interpreter) and not os.path.exists(interpreter):
+        raise KernelStartError(
+            f"kernelspec {name}: its interpreter {interpreter} is gone; "
+            f"install the kernel again, or remove it with `jupyter kernelspec remove {name}`"
+        )
