@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import stat
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING
 
 import ipykernel.compiler
 import ipykernel.debugger
 import pytest
 
 from tests.inkernel.rig import FOLDER
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
