@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -17,15 +18,30 @@ def prepare(kernel, folder):
         kernel: the kernel.
         folder: of the files of cells, the same in all kernels of the notebook; or None.
     """
-    debugger = getattr(kernel, "debugger", None)
     if folder and _is_free(folder):
-        for name in ("ipykernel.compiler", "ipykernel.debugger"):
-            module = sys.modules.get(name)
-            if hasattr(module, "get_tmp_directory"):
-                module.get_tmp_directory = lambda: folder
-    skipped = getattr(debugger, "kernel_modules", None)
+        _put("ipykernel.compiler", lambda: folder)
+        _put("ipykernel.debugger", lambda: _made(folder))
+    skipped = getattr(getattr(kernel, "debugger", None), "kernel_modules", None)
     if isinstance(skipped, list):
         skipped.extend(str(path) for path in Path(__file__).parent.rglob("*.py"))
+
+
+def _put(module, get_tmp_directory):
+    """Take the place of what a module of ipykernel has imported."""
+    found = sys.modules.get(module)
+    if hasattr(found, "get_tmp_directory"):
+        found.get_tmp_directory = get_tmp_directory
+
+
+def _made(folder):
+    """Return ``folder``, which is there then.
+
+    ipykernel looks whether it is there and makes it, in two steps. Between those, another kernel of
+    the notebook on the same machine may make it, and the debugger would never say that it started.
+    """
+    with contextlib.suppress(OSError):
+        os.mkdir(folder, 0o700)
+    return folder
 
 
 def _is_free(folder):
