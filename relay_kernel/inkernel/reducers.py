@@ -175,7 +175,7 @@ def reduce_count(pickler, count):
     Where its next value stands in its repr only. One that is no plain number stays.
     """
     try:
-        args = ast.literal_eval(f"({repr(count)[len('count('):-1]},)")
+        args = ast.literal_eval(f"({repr(count)[len('count(') : -1]},)")
     except (SyntaxError, ValueError):
         return refuse(pickler, count)
     return itertools.count, args

@@ -19,6 +19,17 @@ QUESTIONS = frozenset(
     {"complete_request", "inspect_request", "is_complete_request", "history_request"}
 )
 
+#: What a kernel without subshells (ipykernel 6) would leave without an answer.
+OF_SUBSHELLS = frozenset(
+    {"create_subshell_request", "delete_subshell_request", "list_subshell_request"}
+)
+NO_SUBSHELLS = {
+    "status": "error",
+    "ename": "NoSubshells",
+    "evalue": "the kernel that runs the cells has no subshells: they came with ipykernel 7",
+    "traceback": [],
+}
+
 
 @dataclass
 class Open:
@@ -71,8 +82,15 @@ class Switchboard:
             self._pass_on(self._owner_of_comm(message), message)
         elif message.channel == "shell":
             self._ask(message)
+        elif message.type in OF_SUBSHELLS and self._lacks_subshells(primary):
+            # Front ends were told what the server's kernel can; this one may be older.
+            self._front.answer(message, NO_SUBSHELLS)
         else:
             self._pass_on(primary, message)
+
+    def _lacks_subshells(self, target: str) -> bool:
+        info = self._infos.get(target)
+        return info is not None and "kernel subshells" not in info.get("supported_features", ())
 
     def _owner_of_comm(self, message: KernelFrames) -> str:
         comm = str(message.content.get("comm_id"))
