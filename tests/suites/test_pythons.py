@@ -15,7 +15,7 @@ from relay_kernel.cli.status import collect
 from relay_kernel.settings.paths import find_places
 from tests.e2e.rig import SOON, Notebook, Pc
 from tests.sshd import Sshd
-from tests.suites.pythons import Environment, environment, interpreters
+from tests.suites.pythons import Environment, environment, interpreters, sys_minor
 from tests.suites.retarget import write_spec
 
 if TYPE_CHECKING:
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 FOUND = interpreters()
 
-#: Pythons between which nothing may move. One such pair is in every run, all with ``RELAY_SLOW``.
+#: Pythons between which nothing may move.
 PAIRS = [*itertools.pairwise(FOUND)]
+
+#: In every run are the oldest, the newest and the one that runs the tests; with this set, all.
+SLOW_TOO = "RELAY_SLOW" in os.environ
+SOME = sorted({next(iter(FOUND)), sys_minor(), [*FOUND][-1]}, key=[*FOUND].index)
 
 #: By minor version, the ipykernel on the server and the one on the PC: both series at both ends.
 ENDS = {
@@ -147,6 +151,18 @@ async def check_what_a_user_does(notebook: Notebook) -> None:
     )
 
 
+async def check_subshells(notebook: Notebook, *, has_them: bool) -> None:
+    """A kernel without them says so, also where the one at the other end has them."""
+    made = (await notebook.ask("create_subshell_request", {}, "control"))["content"]
+    assert made["status"] == ("ok" if has_them else "error")
+    if has_them:
+        gone = {"subshell_id": made["subshell_id"]}
+        reply = await notebook.ask("delete_subshell_request", gone, "control")
+        assert reply["content"]["status"] == "ok"
+    else:
+        assert "ipykernel 7" in made["evalue"]
+
+
 async def check_many_quick_cells(notebook: Notebook) -> None:
     """None of them lies unread while the state of the one before it is reported."""
     for number in range(60):
@@ -179,7 +195,8 @@ async def check_a_switch(notebook: Notebook, start: str, end: str) -> None:
 
 
 @pytest.mark.sshd
-@pytest.mark.parametrize("minor", FOUND)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("minor", FOUND if SLOW_TOO else SOME)
 @pytest.mark.usefixtures("server")
 async def test_a_notebook_of_another_python_and_of_both_ipykernels(
     minor: str, ends: Ends, places: Places, tmp_path: Path
@@ -193,6 +210,7 @@ async def test_a_notebook_of_another_python_and_of_both_ipykernels(
             seen = await notebook.run_on(target, code)
             assert seen.value == repr((*map(int, minor.split(".")), chosen.ipykernel))
             await check_what_a_user_does(notebook)
+            await check_subshells(notebook, has_them=chosen.series >= 7)
             await check_many_quick_cells(notebook)
             await check_safe(notebook)
         await check_a_switch(notebook, "pc", "local")
@@ -203,7 +221,7 @@ async def test_a_notebook_of_another_python_and_of_both_ipykernels(
 
 
 @pytest.mark.sshd
-@pytest.mark.parametrize(("one", "other"), PAIRS if "RELAY_SLOW" in os.environ else PAIRS[:1])
+@pytest.mark.parametrize(("one", "other"), PAIRS if SLOW_TOO else PAIRS[:1])
 @pytest.mark.usefixtures("server")
 async def test_a_pc_with_another_python_is_refused_in_one_clear_line(
     one: str, other: str, ends: Ends, places: Places, tmp_path: Path
