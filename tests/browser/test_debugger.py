@@ -82,3 +82,34 @@ async def test_a_breakpoint(lab: Lab, notebook: NotebookPage, desktop: Pc, place
     await notebook.run(3)
     await expect(notebook.value(3)).to_have_text("42")
     assert notebook.errors == []
+
+
+async def test_a_pc_that_is_lost_at_a_breakpoint(
+    lab: Lab, notebook: NotebookPage, desktop: Pc
+) -> None:
+    lab.write("debug-lost.ipynb", "%relay", ADD, CALL)
+    page = notebook.page
+    await notebook.open("debug-lost.ipynb")
+    await notebook.is_on_pc(0)
+    await stop_at_a_breakpoint(notebook)
+    desktop.lose_power()
+
+    # The cell runs again on the server, and stands at the same breakpoint there.
+    await expect(notebook.outputs(2)).to_contain_text("pc was lost")
+    await stands_in_add(notebook)
+    await notebook.picture("debugger-lost")
+    await page.get_by_role("button", name="Continue (F9)").first.click()
+    await notebook.has_ended(2)
+    await expect(notebook.outputs(2)).to_contain_text("answer is 42")
+    await expect(page.locator(".jp-DebuggerCallstackFrame-name")).to_have_count(0)
+
+    # And at the PC again, once that is back.
+    desktop.boot()
+    await notebook.is_on_pc(0)
+    await notebook.start(2)
+    await stands_in_add(notebook)
+    await page.get_by_role("button", name="Continue (F9)").first.click()
+    await notebook.has_ended(2)
+    await notebook.is_idle()
+    await notebook.picture("debugger-back")
+    assert notebook.errors == []
