@@ -80,7 +80,8 @@ def rerun(router: Router, loss: Loss) -> list[Effect]:
     running = loss.running
     if loss.once:
         return stop(router, loss, why=f"Cell {loss.once.number} must not run again.")
-    if running and loss.target == LOCAL and running.run is not Run.FIRST:
+    if running and loss.target == LOCAL and running.run is Run.SILENT:
+        # It had finished elsewhere, so nobody can be told in it that it does not run again.
         return stop(router, loss)
     again = [replace(cell, run=Run.SILENT) for cell in loss.unkept]
     if running and (running.once or loss.target == LOCAL):

@@ -39,6 +39,12 @@ UNKNOWN_TO_SOME = {
     "debug_request": DEBUGGER,
 }
 
+#: What that means to a person.
+LACKING = {
+    SUBSHELLS: "subshells: they came with ipykernel 7",
+    DEBUGGER: "debugger: its environment lacks debugpy",
+}
+
 
 @dataclass
 class Open:
@@ -102,7 +108,7 @@ class Switchboard:
         elif message.channel == "shell":
             self._ask(message)
         elif message.type in UNKNOWN_TO_SOME and not self._has(primary, message.type):
-            text = f"the kernel at {primary} has no {UNKNOWN_TO_SOME[message.type]}"
+            text = f"the kernel at {primary} has no {LACKING[UNKNOWN_TO_SOME[message.type]]}"
             self._front.refuse(message, "NotImplementedError", text)
         elif message.type == "debug_request":
             self._take_debugger(primary, message)

@@ -253,4 +253,6 @@ async def test_a_cell_that_kills_its_kernel_ends_and_the_next_one_runs(fresh: Cl
     result = await cell.end(20)
     assert result.reply["content"]["ename"] == "RelayTargetLost"
     assert states(result.messages) == ["busy", "idle"]
-    assert (await fresh.run("x.append(2); x")).value == "[1, 2]"
+    result = await fresh.run("x.append(2); x")
+    assert result.status == "ok", (result.error, result.notices)
+    assert result.value == "[1, 2]"

@@ -214,6 +214,24 @@ class TestLoss:
         assert world.of(ef.Fill, effects) == [ef.Fill(LOCAL, 1)]
         assert world.run(3) == LOCAL
 
+    def test_what_had_finished_before_a_cell_that_kills_both_kernels_is_not_lost(
+        self, world: World
+    ) -> None:
+        world.submit(2)
+        world.finish()
+        world.submit(3)
+        world.feed(ev.TargetLost(PC, "its kernel died (signal 11)"))
+        world.finish()
+        assert world.router.running.number == 3
+        effects = world.feed(ev.KernelDied(LOCAL, "its kernel died (signal 11)"))
+        (failed,) = world.of(ef.Fail, effects)
+        assert failed.cell == 3
+        again = world.of(ef.Dispatch, world.log)[-1]
+        assert (again.cell, again.target, again.run) == (2, LOCAL, Run.SILENT)
+        world.finish()
+        (sent,) = world.of(ef.Dispatch, world.submit(4))
+        assert (sent.cell, sent.run) == (4, Run.FIRST)
+
 
 class TestOnce:
     def test_a_running_cell_is_not_run_again(self, world: World) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import time
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -155,6 +156,8 @@ class Notebook:
     async def __aenter__(self) -> Self:
         await self.manager.start_kernel(**({"env": self._env} if self._env else {}))
         self.client = self.manager.client()
+        # A clone of the manager's session counts for itself: its ids come again in what that sends.
+        self.client.session.session = uuid.uuid4().hex
         self.client.start_channels()
         await self._get_ready()
         return self
