@@ -75,7 +75,7 @@ class RelayKernelApp(IPKernelApp):
 
     def close(self) -> None:
         """Close what :class:`relay_kernel.kernel.frontend.FrontEnd` has not closed."""
-        if not self.iopub_socket.closed:
+        if self.iopub_socket is not None and not self.iopub_socket.closed:
             self.iopub_socket.close(linger=0)
         super().close()
 

@@ -33,6 +33,10 @@ class Cell:
     idle: bool = False
     last: KernelFrames | None = None
     """Its idle, which came before its reply and is passed on after it."""
+    began: bool = False
+    """The kernel that runs it now has begun it."""
+    stopped: bool = False
+    """The user pressed stop before that."""
     ended: bool = False
     """R itself ended it: what a kernel still says of it is stale."""
     shown: Shown = field(default_factory=Shown)

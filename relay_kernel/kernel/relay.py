@@ -20,6 +20,7 @@ from relay_kernel.kernel.outputs import Outputs
 from relay_kernel.kernel.owed import Owed
 from relay_kernel.kernel.question import Question
 from relay_kernel.kernel.stirred import Stirred
+from relay_kernel.kernel.stopping import Stopping
 from relay_kernel.kernel.switchboard import Switchboard
 from relay_kernel.kernel.voice import Voice
 from relay_kernel.link.clock import now
@@ -87,6 +88,7 @@ class Relay:
             self._answer_directives,
         )
         self._desk = InfoDesk(front, lambda: self.infos.get(router.primary), self._voice.still_busy)
+        self._stopping = Stopping(router, links, self.cells)
         self._owed = Owed(router, self.cells, self._end_answered)
         self._warm = False
         self._effects: dict[type, Callable[[Any], None]] = {
@@ -97,7 +99,7 @@ class Relay:
             ef.Ask: self._ask,
             ef.StartKernel: lambda effect: self._start_kernel(effect.target),
             ef.Fill: lambda effect: self.state.fill(effect.target),
-            ef.Interrupt: lambda effect: self.links[effect.target].interrupt(),
+            ef.Interrupt: lambda effect: self._stopping.interrupt(effect.target),
             ef.Discard: self._discard,
             ef.Restore: lambda effect: self._restore(effect.cell),
         }
@@ -256,7 +258,7 @@ class Relay:
         cell = self.cells[effect.cell]
         cell.target, cell.epoch, cell.run = effect.target, effect.epoch, effect.run
         cell.reason = effect.reason
-        cell.ended = False
+        cell.ended = cell.began = cell.stopped = False
         if effect.run is Run.AGAIN:
             cell.shown.again()
             cell.last = None
@@ -378,6 +380,8 @@ class Relay:
         if cell and (cell.target != target or cell.ended):
             return
         if frames.channel == "iopub":
+            if cell and frames.type == "execute_input":
+                self._stopping.begun(cell)
             self._outputs.take(target, frames, cell)
         elif cell and "cell" in message.head:
             self._on_reply(target, message, frames, cell)

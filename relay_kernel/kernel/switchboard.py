@@ -121,10 +121,14 @@ class Switchboard:
             self.debugging.asked(primary, message)
 
     def _take_comm(self, message: KernelFrames, *, at_once: bool) -> None:
-        """Pass a comm's message on; on the main shell it keeps its place behind queued cells."""
+        """Pass a comm's message on.
+
+        A new comm keeps its place behind queued cells, which may make its kind known. What is said
+        to one that is there does not: the cell that runs may await it, as a kernel allows.
+        """
         primary, subshell = self._router.primary, message.header.get("subshell_id")
         queue = self._router.queue
-        if queue and not subshell and not at_once and self._comms.of(message) in {None, primary}:
+        if queue and not subshell and not at_once and self._comms.of(message) is None:
             self._behind.append((queue[-1].number, message))
             return
         target = self._comms.owner(message, primary)
