@@ -1,4 +1,4 @@
-"""The user presses stop: the kernel that runs the cell shall hear it, if only just sent the cell."""
+"""The user presses stop: the kernel that runs the cell shall hear it, however soon that is."""
 
 from __future__ import annotations
 
