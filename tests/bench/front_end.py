@@ -66,6 +66,12 @@ async def to_idle(client: AsyncKernelClient) -> float:
     return (await cell(client, "1"))[1]
 
 
+async def at_a_persons_pace(client: AsyncKernelClient) -> float:
+    """The same behind a pause, in which the state after the cell before was captured."""
+    await asyncio.sleep(0.02)
+    return await to_idle(client)
+
+
 async def to_reply(client: AsyncKernelClient) -> float:
     """Seconds from sending ``1`` to its reply."""
     began = time.perf_counter()
@@ -113,8 +119,9 @@ class Row:
 
 
 ROWS = (
-    Row("request → idle of `1`", to_idle, 200),
-    Row("request → reply of `1`", to_reply, 200),
+    Row("request → idle of `1`, one right behind the other", to_idle, 200),
+    Row("request → reply of `1`, one right behind the other", to_reply, 200),
+    Row("request → idle of `1`, a pause between", at_a_persons_pace, 200),
     Row("completion", completion, 100),
     Row("10,000 prints", printing("for i in range(10_000): print(i)", LINES), 10),
     Row(
