@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: How kernels sign that are launched here; it is Jupyter's default.
+SCHEME = "hmac-sha256"
+
+
 @dataclass(frozen=True)
 class Launched:
     """A kernel's process.
@@ -56,6 +60,7 @@ async def launch(folder: Path, order: Mapping[str, Any], key: bytes | None) -> L
     name = folder / f"k{id_[:4]}"
     manager = AsyncKernelManager(kernel_name=spec, transport="ipc", ip=str(name))
     manager.connection_file = f"{name}.json"
+    manager.session.signature_scheme = SCHEME
     if key:
         manager.session.key = key
     _check_spec(manager, spec)

@@ -234,8 +234,9 @@ class KernelProcess:
         self._channels.clear()
         if self._manager and self._manager.has_kernel:
             await self._manager.shutdown_kernel(now=True)
-        for path in self.folder.glob(f"k{self.id[:4]}*"):
-            path.unlink(missing_ok=True)
+        if self.id:
+            for path in self.folder.glob(f"k{self.id[:4]}*"):
+                path.unlink(missing_ok=True)
 
     def _watch(self) -> None:
         """Wait for the end of the process in a thread: it is our child, and told of at once."""

@@ -15,8 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relay_kernel.agent.errors import KernelStartError
-from relay_kernel.agent.launch import Launched, launch
+from relay_kernel.agent.launch import SCHEME, Launched, launch
 from relay_kernel.kernel.arguments import divide, option
 from relay_kernel.kernel.setup import Setup, notebook_of
 from relay_kernel.settings.paths import find_places
@@ -50,7 +49,8 @@ def launch_ahead(own: Sequence[str], others: Sequence[str]) -> tuple[Setup, Laun
     spec = option(own, "spec", "RelayKernel.spec") or "python3"
     setup = Setup(notebook_of(file), spec, arguments=tuple(others))
     try:
-        key = str(json.loads(Path(file).read_bytes())["key"]).encode()
+        about = json.loads(Path(file).read_bytes())
+        key = str(about["key"]).encode() if about["signature_scheme"] == SCHEME else b""
     except (OSError, ValueError, KeyError, TypeError):
         # R will make a connection file of its own, or say what is wrong with this one.
         return setup, None
@@ -58,8 +58,8 @@ def launch_ahead(own: Sequence[str], others: Sequence[str]) -> tuple[Setup, Laun
     try:
         folder = setup.make_folder(find_places().make())
         return setup, loop.run_until_complete(launch(folder, setup.start(far=False), key))
-    except KernelStartError as error:
-        # It is tried again by whoever can tell the user.
+    except Exception as error:
+        # Whatever it is, it comes again when the kernel is ordered, where the user can be told.
         log.info("no kernel was launched ahead: %s", error)
         return setup, None
     finally:

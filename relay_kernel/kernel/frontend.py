@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.agent.launch import SCHEME
 from relay_kernel.link.zmq_channel import ZmqChannel
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.kernel_frames import KernelFrames, join, split
@@ -67,8 +68,8 @@ class FrontEnd:
 
     @property
     def key(self) -> bytes:
-        """What messages are signed with."""
-        return bytes(self._session.key)
+        """What a kernel here may sign with for front ends; empty where it would do so otherwise."""
+        return bytes(self._session.key) if self._session.signature_scheme == SCHEME else b""
 
     # ------------------------------------------------------------------ out
 

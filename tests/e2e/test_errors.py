@@ -174,6 +174,18 @@ async def test_a_kernelspec_whose_interpreter_is_gone(server: Places, tmp_path: 
                 await asyncio.sleep(0.05)
 
 
+async def test_a_kernelspec_that_cannot_be_read(server: Places, tmp_path: Path) -> None:
+    folder = tmp_path / "kernels"
+    write_spec(folder / "odd", relay_to="odd-backend")
+    (folder / "odd-backend").mkdir(parents=True)
+    (folder / "odd-backend" / "kernel.json").write_text("{no json")
+    async with Notebook(tmp_path, "odd", ready=False) as notebook:
+        result = await notebook.run("1")
+        assert result.status == "error"
+        assert "odd-backend" in result.error
+        assert "\n" not in result.error
+
+
 def write_spec(folder: Path, *, relay_to: str) -> None:
     """A kernelspec of R over the kernelspec ``relay_to``."""
     folder.mkdir(parents=True)

@@ -16,10 +16,11 @@ import pytest
 from relay_kernel import __version__
 from relay_kernel.cli.status import collect
 from relay_kernel.settings.paths import find_places
-from tests.e2e.rig import SOON
+from tests.e2e.rig import SOON, Notebook
 
 if TYPE_CHECKING:
-    from tests.e2e.rig import Notebook, Pc
+    from relay_kernel.settings.paths import Places
+    from tests.e2e.rig import Pc
 
 
 class TestAlone:
@@ -103,6 +104,13 @@ comm.on_msg(got.append)
             async with asyncio.timeout(SOON):
                 while collect(find_places())["kernels"][0]["safe_cell"] < cell:
                     await asyncio.sleep(0.01)
+
+    async def test_front_ends_may_sign_in_another_way(self, server: Places, tmp_path: Path) -> None:
+        """The server's kernel signs for front ends only where it does so as they do."""
+        book = Notebook(tmp_path)
+        book.manager.session.signature_scheme = "hmac-sha512"
+        async with book:
+            assert (await book.run("6 * 7")).value == "42"
 
     async def test_a_kernel_that_kills_itself_ends_its_cell(self, alone: Notebook) -> None:
         await alone.run("x = [1]")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def connection_file(tmp_path: Path) -> str:
     file = tmp_path / "kernel-abc.json"
-    file.write_text(json.dumps({"key": "secret"}))
+    file.write_text(json.dumps({"key": "secret", "signature_scheme": "hmac-sha256"}))
     return str(file)
 
 
@@ -53,6 +53,17 @@ def test_no_such_kernelspec_is_told_when_it_is_ordered(
     places: Places, connection_file: str
 ) -> None:
     _, launched = launch_ahead(["-f", connection_file, "--spec", "no-such-kernel"], [])
+    assert launched is None
+
+
+def test_a_kernelspec_that_is_none_is_told_when_it_is_ordered(
+    places: Places, connection_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "jupyter" / "kernels" / "odd"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text("{no json")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    _, launched = launch_ahead(["-f", connection_file, "--spec=odd"], [])
     assert launched is None
 
 
