@@ -87,6 +87,8 @@ class AgentServer:
             await self._ended.wait()
         finally:
             sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
             server.close()
             path.unlink(missing_ok=True)
             for guest in list(self._guests.values()):

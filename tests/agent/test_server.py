@@ -20,6 +20,7 @@ from relay_kernel.wire.kernel_frames import unpack
 from relay_kernel.wire.message import Message
 from relay_kernel.wire.session import PROTOCOL, Opened, Parted, Refused
 from tests.agent.rig import SOON, Owner
+from tests.processes import ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,14 +98,6 @@ async def agent(
     await agent.close()
 
 
-async def gone(process: psutil.Process) -> bool:
-    """Whether a process ends."""
-    async with asyncio.timeout(SOON):
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            await asyncio.sleep(0.01)
-    return True
-
-
 async def vanished(path: Path) -> None:
     """Wait until nothing has this name any more."""
     async with asyncio.timeout(SOON):
@@ -112,7 +105,7 @@ async def vanished(path: Path) -> None:
             await asyncio.sleep(0.01)
 
 
-async def ended(stream: SocketStream) -> list[frames.Frame]:
+async def heard(stream: SocketStream) -> list[frames.Frame]:
     """What comes over a link until its end."""
     decoder = Decoder()
     got: list[frames.Frame] = []
@@ -171,7 +164,7 @@ class TestGreetings:
         await agent.link(owner)
         stream = await agent.connect()
         stream.write([garbage])
-        assert await ended(stream) == []
+        assert await heard(stream) == []
         assert owner.pump.linked
 
     @pytest.mark.parametrize(
@@ -192,13 +185,13 @@ class TestGreetings:
         stream = await agent.connect()
         hello = {"protocol": PROTOCOL, "received": 0, **HELLO, "session": "s1", **fields}
         stream.write([frames.note(Type.HELLO, hello)])
-        assert all(isinstance(f, Note) and f.type is Type.HELLO for f in await ended(stream))
+        assert all(isinstance(f, Note) and f.type is Type.HELLO for f in await heard(stream))
 
     async def test_one_who_says_nothing_is_not_waited_for(
         self, agent: Agent, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "GREETING", 0.05)
-        assert await ended(await agent.connect()) == []
+        assert await heard(await agent.connect()) == []
 
     async def test_nobody_else_on_the_machine_can_connect(self, agent: Agent) -> None:
         (await agent.connect()).close()
@@ -270,7 +263,7 @@ class TestSessions:
         processes = await asyncio.gather(kernel_of(old), kernel_of(bystander))
         new = agent.owner("new")
         await agent.link(new)
-        assert await gone(processes[0])
+        await ended(processes[0])
         assert processes[1].is_running()
         # Nor can the old session come back.
         again = agent.owner("old", resume=True)
@@ -284,7 +277,7 @@ class TestSessions:
         store = agent.places.store / "book"
         assert any(store.rglob("*"))
         owner.pump.part("shutdown")
-        assert await gone(process)
+        await ended(process)
         await vanished(store)
         assert not (agent.places.run / "as1").exists()
 
@@ -293,7 +286,7 @@ class TestSessions:
         await asyncio.gather(agent.link(owner), agent.link(stays))
         process = await kernel_of(owner)
         await owner.unlink()
-        assert await gone(process)
+        await ended(process)
         await vanished(agent.places.run / "as1")
         assert stays.pump.linked
         assert await agent.refusal(agent.owner("s1", resume=True)) == "unknown session"
@@ -331,7 +324,7 @@ class TestSessions:
                 await asyncio.sleep(0.001)
         assert not parting.done()
         await parting
-        assert await gone(process)
+        await ended(process)
 
     async def test_a_stopping_agent_says_goodbye_and_leaves_nothing_running(
         self, agent: Agent
@@ -342,7 +335,7 @@ class TestSessions:
         agent.server.stop()
         event = await owner.sees(Parted)
         assert event == Parted({"reason": "the agent was stopped"})
-        assert await gone(process)
+        await ended(process)
         await agent.closed()
         assert not agent.places.agent_socket.exists()
 

@@ -20,6 +20,8 @@ import psutil
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+from tests.processes import lives
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -354,14 +356,6 @@ def _kill(processes: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     deadline = time.monotonic() + SOON
-    while any(_lives(process) for process in processes):
+    while any(lives(process) for process in processes):
         assert time.monotonic() < deadline, f"cannot be killed: {processes}"
         os.sched_yield()
-
-
-def _lives(process: psutil.Process) -> bool:
-    """Whether it still does anything; a zombie that its parent has not reaped does not."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from relay_kernel.settings.paths import find_places
 from tests.e2e.rig import Notebook, Result, processes_of
+from tests.processes import ended, lives
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,7 +239,7 @@ async def test_restarted_out_of_reach_the_old_kernel_does_not_outlive_the_new_on
     await notebook.run_on("pc")
     (new,) = desktop.named("ipykernel_launcher")
     assert new.pid != old.pid
-    assert not old.is_running() or old.status() == psutil.STATUS_ZOMBIE
+    assert not lives(old)
 
 
 async def test_an_r_that_is_killed_leaves_nothing_behind(notebook: Notebook, desktop: Pc) -> None:
@@ -252,13 +252,6 @@ async def test_an_r_that_is_killed_leaves_nothing_behind(notebook: Notebook, des
     await ended(*kernels)
     # The PC waits for R for twice ``lost_after``.
     await ended(there)
-
-
-async def ended(*processes: psutil.Process) -> None:
-    """Wait until these processes are gone."""
-    async with asyncio.timeout(20):
-        while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
-            await asyncio.sleep(0.05)
 
 
 async def test_a_value_that_cannot_move_is_told_and_made_again_on_request(

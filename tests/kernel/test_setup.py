@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from relay_kernel.kernel.setup import Setup
 
@@ -22,10 +23,14 @@ print(json.dumps([setup.start(far=True), setup.start(far=False)]))
 
 
 def started(**env: str) -> list[dict[str, Any]]:
-    """What a kernel gets at a far target and here, if R was started with ``env`` besides."""
+    """What a kernel gets at a far target and here, if R was started with ``env`` besides.
+
+    Its parent is this process, whose environment is what it began with: other tests import
+    libraries that set variables later.
+    """
     ran = subprocess.run(
         [sys.executable, "-c", ASK],
-        env={**os.environ, **env},
+        env={**psutil.Process().environ(), **env},
         capture_output=True,
         text=True,
         timeout=60,
