@@ -1,4 +1,4 @@
-"""``relay agent --attach``: what an SSH channel runs. Splices its standard streams to the agent."""
+"""``relay agent --attach``: what an SSH channel runs. Joins its standard streams to the agent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from relay_kernel.link.door import lend_stdio
 from relay_kernel.link.peer import is_own
 from relay_kernel.link.stdio import join_stdio
 
@@ -32,7 +33,8 @@ def attach(places: Places) -> int:
     except OSError as error:
         print(f"the agent cannot be started: {error}", file=sys.stderr)
         return 1
-    join_stdio(connection)
+    if not lend_stdio(connection):
+        join_stdio(connection)
     return 0
 
 

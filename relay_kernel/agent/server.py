@@ -17,9 +17,8 @@ from relay_kernel.agent.departure import Departure, watch_sleep
 from relay_kernel.agent.host import KernelHost
 from relay_kernel.agent.identity import introduction
 from relay_kernel.link.clock import now
-from relay_kernel.link.peer import is_own
+from relay_kernel.link.door import Door
 from relay_kernel.link.pump import Pump
-from relay_kernel.link.stream import SocketStream
 from relay_kernel.store.cache import bound
 from relay_kernel.store.chunks import Store, sweep
 from relay_kernel.store.spool import SpoolFile
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
+    from relay_kernel.link.stream import Stream
     from relay_kernel.settings.paths import Places
 
 log = logging.getLogger(__name__)
@@ -78,10 +78,8 @@ class AgentServer:
     async def serve(self) -> None:
         """Listen until nobody has wanted anything for a while, or until :meth:`stop`."""
         sweep(self._places.store, time.time())
-        path = self._places.agent_socket
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._connected, path)
-        path.chmod(0o600)
+        door = Door(self._places.agent_socket, self._connected)
+        door.open()
         sweeper = asyncio.gather(self._sweep(), self._bound())
         try:
             await self._ended.wait()
@@ -89,8 +87,7 @@ class AgentServer:
             sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeper
-            server.close()
-            path.unlink(missing_ok=True)
+            door.close()
             for guest in list(self._guests.values()):
                 guest.host.part("the agent was stopped")
                 await self._dismiss(guest)
@@ -124,12 +121,7 @@ class AgentServer:
 
     # ------------------------------------------------------------------ links
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        stream = SocketStream(reader, writer)
-        if not is_own(writer.get_extra_info("socket")):
-            log.warning("a connection of another user was refused")
-            stream.close()
-            return
+    async def _connected(self, stream: Stream) -> None:
         try:
             async with asyncio.timeout(GREETING):
                 hello = await _greeting(stream)
@@ -142,7 +134,7 @@ class AgentServer:
             stream.write([frames.note(Type.REFUSE, {**introduction(), "why": str(refused)})])
             with contextlib.suppress(OSError):
                 await stream.drain()
-            writer.close()
+            stream.close()
             return
         guest.left_at = None
         guest.apart.clear()
@@ -252,7 +244,7 @@ class _RefusedError(Exception):
     """We will not go on with this session."""
 
 
-async def _greeting(stream: SocketStream) -> dict[str, Any]:
+async def _greeting(stream: Stream) -> dict[str, Any]:
     decoder = Decoder(largest=1 << 16)
     while data := await stream.read():
         for frame in decoder.feed(data):

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
     from relay_kernel.wire.message import Part
 
-_READ = 256 << 10
-_CLOGGED = 1 << 20
+#: Bytes that are read at once.
+READ = 256 << 10
+#: Bytes waiting to be written from which on a stream is clogged.
+CLOGGED = 1 << 20
 
 
 class Stream(Protocol):
@@ -48,7 +50,7 @@ class SocketStream:
 
     async def read(self) -> bytes:
         """See :class:`Stream`."""
-        return await self._reader.read(_READ)
+        return await self._reader.read(READ)
 
     def write(self, parts: Sequence[Part]) -> None:
         """See :class:`Stream`."""
@@ -57,7 +59,7 @@ class SocketStream:
     @property
     def clogged(self) -> bool:
         """See :class:`Stream`."""
-        return self._writer.transport.get_write_buffer_size() > _CLOGGED
+        return self._writer.transport.get_write_buffer_size() > CLOGGED
 
     async def drain(self) -> None:
         """See :class:`Stream`."""
