@@ -52,7 +52,6 @@ class KernelHost:
         carrier: this end of the way to R.
         store: where chunks go; for ``local`` it is R's own.
         folder: 0700, short, for sockets.
-        key: what the kernel shall sign with, see :class:`relay_kernel.agent.process.KernelProcess`.
         far: whether there is a line between this and R, so that chunks are worth compressing.
         ahead: a kernel that was launched before it was ordered.
     """
@@ -63,13 +62,11 @@ class KernelHost:
         store: Store,
         folder: Path,
         *,
-        key: bytes | None = None,
         far: bool = False,
         ahead: Launched | None = None,
     ) -> None:
         self._ahead = ahead
         self.carrier = carrier
-        self._key = key
         self.store = store
         self.folder = folder
         self._kernel: KernelProcess | None = None
@@ -137,9 +134,7 @@ class KernelHost:
     async def _start(self, head: dict[str, Any]) -> None:
         async with self._changing:
             await self._stop_kernel()
-            kernel = KernelProcess(
-                self.folder, self._on_kernel, self._on_own, self._on_death, self._key
-            )
+            kernel = KernelProcess(self.folder, self._on_kernel, self._on_own, self._on_death)
             try:
                 ahead, self._ahead = self._ahead, None
                 options = {

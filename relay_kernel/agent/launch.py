@@ -30,28 +30,26 @@ class Launched:
         id: names it, and its files in the folder.
         manager: of the process.
         order: what it was launched for, see :func:`launch`.
-        key: see :func:`launch`.
     """
 
     id: str
     manager: AsyncKernelManager
     order: Mapping[str, Any]
-    key: bytes | None
 
-    def fits(self, order: Mapping[str, Any], key: bytes | None) -> bool:
+    def fits(self, order: Mapping[str, Any]) -> bool:
         """Whether :func:`launch` would now launch just such a process."""
-        parts = ("spec", "cwd", "env", "arguments")
-        return self.key == key and all(self.order.get(p) == order.get(p) for p in parts)
+        parts = ("spec", "cwd", "env", "arguments", "key")
+        return all(self.order.get(p) == order.get(p) for p in parts)
 
 
-async def launch(folder: Path, order: Mapping[str, Any], key: bytes | None) -> Launched:
+async def launch(folder: Path, order: Mapping[str, Any]) -> Launched:
     """Launch the kernel of a kernelspec, on ``ipc`` sockets.
 
     Args:
         folder: 0700, short; connection file, sockets and output go here.
         order: ``spec``, the name of the kernelspec; ``cwd``, the folder to start in; ``env``, added
-            to our own environment; ``arguments``, for its command line, behind the kernelspec's.
-        key: what it shall sign its messages with; None for a new one.
+            to our own environment; ``arguments``, for its command line, behind the kernelspec's;
+            ``key``, what it shall sign its messages with, if that is not for itself to choose.
 
     Raises:
         KernelStartError: no such kernelspec, its interpreter is gone, or the system refuses.
@@ -61,8 +59,8 @@ async def launch(folder: Path, order: Mapping[str, Any], key: bytes | None) -> L
     manager = AsyncKernelManager(kernel_name=spec, transport="ipc", ip=str(name))
     manager.connection_file = f"{name}.json"
     manager.session.signature_scheme = SCHEME
-    if key:
-        manager.session.key = key
+    if key := order.get("key"):
+        manager.session.key = key.encode()
     _check_spec(manager, spec)
     try:
         # A kernel's own stdout and stderr belong neither in a notebook nor in a pipe that fills.
@@ -76,7 +74,7 @@ async def launch(folder: Path, order: Mapping[str, Any], key: bytes | None) -> L
             )
     except (OSError, RuntimeError) as error:
         raise KernelStartError(f"kernel {spec} cannot be started: {error}") from error
-    return Launched(id_, manager, order, key)
+    return Launched(id_, manager, order)
 
 
 def _check_spec(manager: AsyncKernelManager, name: str) -> None:

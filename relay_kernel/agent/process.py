@@ -46,8 +46,6 @@ class KernelProcess:
         on_frames: called on the loop for each message of the kernel that is not about us.
         on_own: called for each reply to a message that :meth:`ask` sent.
         on_death: called once when the process has ended and :meth:`stop` was not called.
-        key: what it shall sign its messages with; None for one of its own. With a key that front
-            ends know, they get its messages with its own signatures, and check these themselves.
     """
 
     def __init__(
@@ -56,9 +54,8 @@ class KernelProcess:
         on_frames: Callable[[KernelFrames], None],
         on_own: Callable[[KernelFrames], None],
         on_death: Callable[[str], None],
-        key: bytes | None = None,
     ) -> None:
-        self._key = key
+        self._known = False
         self.folder = folder
         self.id = ""
         self.info: dict[str, Any] = {}
@@ -96,10 +93,12 @@ class KernelProcess:
             KernelStartError: it cannot be launched, or it does not answer.
         """
         spec = order["spec"]
-        if ahead and not ahead.fits(order, self._key):
+        if ahead and not ahead.fits(order):
             await ahead.manager.shutdown_kernel(now=True)
             ahead = None
-        launched = ahead or await launch(self.folder, order, self._key)
+        # With a key that front ends know, they check its signatures themselves.
+        self._known = bool(order.get("key"))
+        launched = ahead or await launch(self.folder, order)
         self.id, self._manager = launched.id, launched.manager
         try:
             async with asyncio.timeout(START_TIMEOUT):
@@ -171,11 +170,11 @@ class KernelProcess:
         self._answers[self.ask(msg_type, content)] = future
         return await future
 
-    def _receive(self, channel: str, frames: list[bytes]) -> None:
+    def _receive(self, channel: str, frames: list[Part]) -> None:
         try:
             message, signature = split(channel, frames)
             # Not checked: nobody else can write to its sockets, which are in a folder of our own.
-            if self._key:
+            if self._known:
                 message.signature = signature
             parent = message.parent
         except ProtocolError as error:

@@ -18,6 +18,7 @@ from relay_kernel.agent.host import KernelHost
 from relay_kernel.agent.identity import introduction
 from relay_kernel.link.clock import now
 from relay_kernel.link.door import Door
+from relay_kernel.link.loop import run
 from relay_kernel.link.pump import Pump
 from relay_kernel.store.cache import bound
 from relay_kernel.store.chunks import Store, sweep
@@ -267,7 +268,7 @@ def run_agent(places: Places) -> int:
         filename=places.log / "agent.log", level=logging.INFO, format="%(asctime)s %(message)s"
     )
     with lock:
-        asyncio.run(_main(places))
+        run(_main(places))
     return 0
 
 

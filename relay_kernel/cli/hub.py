@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from typing import Annotated
@@ -38,6 +37,7 @@ def hub(
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
     from relay_kernel.hub.lock import AlreadyRunningError, take_lock
     from relay_kernel.hub.server import Hub
+    from relay_kernel.link.loop import run
 
     places = find_places().make()
     try:
@@ -47,4 +47,4 @@ def hub(
         logging.getLogger(__name__).info("%s", error)
         return
     with held:
-        asyncio.run(Hub(places, idle_after=idle_after).run())
+        run(Hub(places, idle_after=idle_after).run())

@@ -42,8 +42,10 @@ def join(
         asyncio.run(visit.pair(accept=yes))
         visit.install()
         return
+    from relay_kernel.link.loop import run
+
     with _lock(places, target):
-        asyncio.run(visit.run(accept=yes))
+        run(visit.run(accept=yes))
 
 
 def _server(places: Places, server: str, identity: Path | None, name: str) -> TargetConfig:

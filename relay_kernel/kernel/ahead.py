@@ -50,14 +50,14 @@ def launch_ahead(own: Sequence[str], others: Sequence[str]) -> tuple[Setup, Laun
     setup = Setup(notebook_of(file), spec, arguments=tuple(others))
     try:
         about = json.loads(Path(file).read_bytes())
-        key = str(about["key"]).encode() if about["signature_scheme"] == SCHEME else b""
+        setup.key = str(about["key"]) if about["signature_scheme"] == SCHEME else ""
     except (OSError, ValueError, KeyError, TypeError):
         # R will make a connection file of its own, or say what is wrong with this one.
         return setup, None
     loop = asyncio.new_event_loop()
     try:
         folder = setup.make_folder(find_places().make())
-        return setup, loop.run_until_complete(launch(folder, setup.start(far=False), key))
+        return setup, loop.run_until_complete(launch(folder, setup.start(far=False)))
     except Exception as error:
         # Whatever it is, it comes again when the kernel is ordered, where the user can be told.
         log.info("no kernel was launched ahead: %s", error)

@@ -65,6 +65,7 @@ def build(
     # A process of this notebook may have been killed while it wrote.
     store.untidy = True
     folder = setup.make_folder(places)
+    setup.key = front.key.decode()
 
     # The parts know each other in a circle: links report to R, and R sends over links.
     relay: Relay
@@ -83,7 +84,7 @@ def build(
         )
         for target in config.targets
     }
-    links[LOCAL] = LocalTarget(callbacks, store, folder, front.key, ahead)
+    links[LOCAL] = LocalTarget(callbacks, store, folder, ahead)
     state = StateMover(
         store,
         links,

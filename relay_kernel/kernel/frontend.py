@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import zmq
     from jupyter_client.session import Session
 
+    from relay_kernel.wire.message import Part
+
 log = logging.getLogger(__name__)
 
 
@@ -44,8 +46,8 @@ class FrontEnd:
             for name, socket in sockets.items()
         }
 
-    def _receiver(self, channel: str) -> Callable[[list[bytes]], None]:
-        def receive(frames: list[bytes]) -> None:
+    def _receiver(self, channel: str) -> Callable[[list[Part]], None]:
+        def receive(frames: list[Part]) -> None:
             try:
                 message, signature = split(channel, frames)
                 if signature != self._session.sign(message.body[:4]):
@@ -58,9 +60,9 @@ class FrontEnd:
 
         return receive
 
-    def _welcome(self, frames: list[bytes]) -> None:
+    def _welcome(self, frames: list[Part]) -> None:
         """Greet a new subscriber (JEP 65): from now on it misses nothing."""
-        event = frames[0]
+        event = bytes(frames[0])
         if event[:1] == b"\x01":
             topic = event[1:]
             content = {"subscription": topic.decode(errors="replace")}

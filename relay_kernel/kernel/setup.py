@@ -69,6 +69,9 @@ class Setup:
     limits: dict[str, float] = field(default_factory=dict)
     """What packing one variable may take: ``seconds_per_component``, ``bytes_per_component``."""
 
+    key: str = ""
+    """What front ends know the signatures of; empty where they want them made in another way."""
+
     def make_folder(self, places: Places) -> Path:
         """Make the folder for the sockets of the server's kernel. Short, for these."""
         folder = places.run / f"k{self.notebook[-8:]}"
@@ -90,5 +93,6 @@ class Setup:
             "cwd": cwd,
             "env": env,
             "cells": self.cells,
+            "key": self.key,
             "limits": self.limits,
         }

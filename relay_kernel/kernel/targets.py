@@ -114,7 +114,6 @@ class LocalTarget(TargetLink):
         callbacks: Callbacks,
         store: Store,
         folder: Path,
-        key: bytes,
         ahead: Launched | None = None,
     ) -> None:
         super().__init__(LOCAL, callbacks)
@@ -123,7 +122,7 @@ class LocalTarget(TargetLink):
             lambda message: self._host.handle(message),
         )
         self.carrier.bulk_source = lambda: self.bulk_source()
-        self._host = KernelHost(far, store, folder, key=key, ahead=ahead)
+        self._host = KernelHost(far, store, folder, ahead=ahead)
         self.greeting = dict(introduction())
 
     async def run(self) -> None:

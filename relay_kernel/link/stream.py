@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Sequence
 
     from relay_kernel.wire.message import Part
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 READ = 256 << 10
 #: Bytes waiting to be written from which on a stream is clogged.
 CLOGGED = 1 << 20
+#: Seconds for the last words on a stream.
+LINGER = 1.0
 
 
 class Stream(Protocol):
@@ -66,5 +68,10 @@ class SocketStream:
         await self._writer.drain()
 
     def close(self) -> None:
-        """See :class:`Stream`."""
-        self._writer.transport.abort()
+        """See :class:`Stream`. Last words, such as a goodbye, have a moment to leave."""
+        transport = self._writer.transport
+        if transport.get_write_buffer_size() and not transport.is_closing():
+            asyncio.get_running_loop().call_later(LINGER, transport.abort)
+            transport.close()
+        else:
+            transport.abort()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import zmq
 
+from relay_kernel.wire.kernel_frames import LARGE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
 #: Messages read at a stretch before others on the loop get their turn.
 _BURST = 64
 
+#: Frames that are never large: a delimiter, a signature, a header, its parent, metadata.
+_HEAD = 5
 # Plain numbers: pyzmq's are enums, and combining those for each frame costs more than the frame.
 _MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
 _LAST = int(zmq.NOBLOCK)
-#: Bytes from which on a frame is cheaper to send as it is than as a copy.
-_LARGE = 1 << 20
 _POLLIN = int(zmq.POLLIN)
 
 
@@ -36,7 +38,7 @@ class ZmqChannel:
     at again after each send, which may have swallowed a signal.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], on_frames: Callable[[list[bytes]], None]) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], on_frames: Callable[[list[Part]], None]) -> None:
         self._socket = socket
         self._on_frames = on_frames
         self._loop = asyncio.get_running_loop()
@@ -51,7 +53,7 @@ class ZmqChannel:
         last = len(frames) - 1
         for number, frame in enumerate(frames):
             flags = _LAST if number == last else _MORE
-            self._socket.send(frame, flags, len(frame) < _LARGE)
+            self._socket.send(frame, flags, len(frame) < LARGE)
         if int(self._socket.get(zmq.EVENTS)) & _POLLIN:
             self._read_soon()
 
@@ -66,7 +68,7 @@ class ZmqChannel:
             if self._socket.closed:
                 return
             try:
-                frames = self._socket.recv_multipart(_LAST)
+                frames = self._receive()
             except zmq.Again:
                 return
             try:
@@ -76,11 +78,25 @@ class ZmqChannel:
                 raise
         self._read_soon()
 
+    def _receive(self) -> list[Part]:
+        """The next message. Large frames of it are not copied, except among the first.
+
+        Raises:
+            zmq.Again: There is none.
+        """
+        frames: list[Part] = [self._socket.recv(_LAST)]
+        while len(frames) < _HEAD and self._socket.getsockopt(zmq.RCVMORE):
+            frames.append(self._socket.recv(_LAST))
+        while self._socket.getsockopt(zmq.RCVMORE):
+            frame = self._socket.recv(_LAST, copy=False)
+            frames.append(frame.bytes if len(frame) < LARGE else frame.buffer)
+        return frames
+
     def drain(self) -> None:
         """Hand over, now, all that has arrived."""
         while not self._socket.closed:
             try:
-                frames = self._socket.recv_multipart(_LAST)
+                frames = self._receive()
             except zmq.Again:
                 return
             self._on_frames(frames)

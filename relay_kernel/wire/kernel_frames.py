@@ -16,7 +16,11 @@ from relay_kernel.wire.message import Message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from relay_kernel.wire.message import Part
+
 DELIMITER = b"<IDS|MSG>"
+#: Bytes from which on a part is passed on as it is, and not copied.
+LARGE = 1 << 20
 
 
 @dataclass(slots=True)
@@ -28,7 +32,7 @@ class KernelFrames:
 
     channel: str
     ids: list[bytes]
-    body: list[bytes]
+    body: list[Part]
     signature: bytes = b""
     """As front ends check it; empty where they are to get one made anew."""
     _header: dict[str, Any] | None = field(default=None, repr=False)
@@ -85,11 +89,11 @@ class KernelFrames:
         """The same message, addressed to another subshell; None: to the main shell."""
         return self._with(0, _dump({**self.header, "subshell_id": subshell}))
 
-    def with_parent(self, header: bytes) -> KernelFrames:
+    def with_parent(self, header: Part) -> KernelFrames:
         """The same message with another parent header."""
         return self._with(1, header)
 
-    def _with(self, at: int, part: bytes) -> KernelFrames:
+    def _with(self, at: int, part: Part) -> KernelFrames:
         """The same message with another part of its body, and so without its signature."""
         body = [*self.body[:at], part, *self.body[at + 1 :]]
         changed = KernelFrames(self.channel, self.ids, body)
@@ -98,7 +102,7 @@ class KernelFrames:
         return changed
 
 
-def split(channel: str, frames: Sequence[bytes]) -> tuple[KernelFrames, bytes]:
+def split(channel: str, frames: Sequence[Part]) -> tuple[KernelFrames, bytes]:
     """Cut what came from a ZeroMQ socket into a message and its signature.
 
     Raises:
@@ -110,10 +114,11 @@ def split(channel: str, frames: Sequence[bytes]) -> tuple[KernelFrames, bytes]:
         raise ProtocolError(f"a message on {channel} has no delimiter") from None
     if len(frames) < at + 6:
         raise ProtocolError(f"a message on {channel} has only {len(frames)} frames")
-    return KernelFrames(channel, list(frames[:at]), list(frames[at + 2 :])), frames[at + 1]
+    ids = [bytes(frame) for frame in frames[:at]]
+    return KernelFrames(channel, ids, list(frames[at + 2 :])), bytes(frames[at + 1])
 
 
-def join(message: KernelFrames, signature: bytes) -> list[bytes]:
+def join(message: KernelFrames, signature: bytes) -> list[Part]:
     """The frames to send on a ZeroMQ socket."""
     return [*message.ids, DELIMITER, signature, *message.body]
 
@@ -141,15 +146,21 @@ def unpack(message: Message) -> KernelFrames:
         )
     if not isinstance(channel, str):
         raise ProtocolError("a kernel message does not say its channel")
-    parts = [bytes(part) for part in message.parts]
+    ids = [bytes(part) for part in message.parts[:count]]
+    body = [_held(part) for part in message.parts[count:]]
     signature = str(message.head.get("signature", "")).encode()
-    return KernelFrames(channel, parts[:count], parts[count:], signature)
+    return KernelFrames(channel, ids, body, signature)
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _held(part: Part) -> Part:
+    """``part``, as a copy if it is small: it may be a view into much more."""
+    return part if isinstance(part, bytes) or len(part) >= LARGE else bytes(part)
+
+
+def _object(data: Part) -> dict[str, Any]:
     try:
         # As Jupyter packs it: a file name, say, may hold bytes that are not UTF-8.
-        value = json.loads(data.decode("utf-8", "surrogateescape"))
+        value = json.loads(str(data, "utf-8", "surrogateescape"))
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a kernel message is not JSON: {error}") from None
     if not isinstance(value, dict):

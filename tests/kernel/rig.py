@@ -52,7 +52,7 @@ def notebook(places: Places) -> Notebook:
     callbacks = Callbacks(event=lambda event: None, report=lambda target, message: None)
     links: dict[str, TargetLink] = {
         PC: RemoteTarget(PC, callbacks, places, notebook="book", heartbeat=1.0, lost_after=60.0),
-        LOCAL: LocalTarget(callbacks, store, places.run, b"key"),
+        LOCAL: LocalTarget(callbacks, store, places.run),
     }
     router = Router([PC, LOCAL])
     primary = lambda: (router.primary, router.epoch)  # noqa: E731

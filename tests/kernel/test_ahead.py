@@ -37,10 +37,10 @@ def test_it_is_the_kernel_that_r_orders(places: Places, connection_file: str) ->
     assert psutil.Process(pid).cmdline()[-1] == "--Some.trait=1"
     assert setup.notebook == "abc"
     order = {**setup.start(far=False), "epoch": 1, "place": "local"}
-    assert launched.fits(order, b"secret")
-    assert not launched.fits(order, b"another")
-    assert not launched.fits({**order, "spec": "another"}, b"secret")
-    assert not launched.fits({**order, "env": {}}, b"secret")
+    assert launched.fits(order)
+    assert not launched.fits({**order, "key": "another"})
+    assert not launched.fits({**order, "spec": "another"})
+    assert not launched.fits({**order, "env": {}})
     asyncio.run(end(pid, launched.manager))
 
 
