@@ -52,6 +52,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     house = House(tmp_path)
     yield house
     house.door.close()
+    while not house.came.empty():
+        house.came.get_nowait().close()
+    await asyncio.sleep(0)
 
 
 async def test_a_guest_speaks_on_its_own_connection(house: House) -> None:
