@@ -24,14 +24,19 @@ NAMED = "def walrus(left, right=2):\n    'Eats clams.'\nwalnut = 1"
 LONG = "import time\nfor i in range(600):\n    print('tick', i, flush=True); time.sleep(0.1)"
 
 
-async def test_input_and_getpass(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
-    lab.write("input.ipynb", "%relay", ASK, ASK_SECRET)
-    await notebook.open("input.ipynb")
+@pytest.mark.parametrize("target", ["pc", "local"])
+async def test_input_and_getpass(
+    lab: Lab, notebook: NotebookPage, desktop: Pc, target: str
+) -> None:
+    name = f"input-{target}.ipynb"
+    lab.write(name, "%relay", ASK, ASK_SECRET, f"%relay {target}")
+    await notebook.open(name)
     await notebook.is_on_pc(0)
+    await notebook.run(3)
 
     await notebook.start(1)
     await expect(notebook.cell(1)).to_contain_text("who?")
-    await notebook.picture("input-asked")
+    await notebook.picture(f"input-asked-{target}")
     await notebook.box(1).fill("Ada")
     await notebook.box(1).press("Enter")
     await notebook.has_ended(1)
@@ -40,7 +45,7 @@ async def test_input_and_getpass(lab: Lab, notebook: NotebookPage, desktop: Pc) 
     await notebook.start(2)
     await expect(notebook.box(2)).to_have_attribute("type", "password")
     await notebook.box(2).fill("sesame")
-    await notebook.picture("input-secret")
+    await notebook.picture(f"input-secret-{target}")
     await notebook.box(2).press("Enter")
     await notebook.has_ended(2)
     await expect(notebook.outputs(2)).to_contain_text("6 letters")
@@ -52,7 +57,7 @@ async def test_input_and_getpass(lab: Lab, notebook: NotebookPage, desktop: Pc) 
     await notebook.interrupt()
     await notebook.has_ended(1)
     await expect(notebook.outputs(1)).to_contain_text("KeyboardInterrupt")
-    await notebook.picture("input")
+    await notebook.picture(f"input-{target}")
     await notebook.is_idle()
     assert notebook.errors == []
 
