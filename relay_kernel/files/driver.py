@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relay_kernel.core.plan import Change
     from relay_kernel.core.tree import Entry
     from relay_kernel.files.folder import Folder
-    from relay_kernel.files.staging import Staging
+    from relay_kernel.files.step import Brought
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class Driver:
         await asyncio.to_thread(self.folder.flush, list(paths))
 
     async def commit(
-        self, changes: Sequence[tuple[Change, Staging | None]], by: object = None
+        self, changes: Sequence[tuple[Change, Brought]], by: object = None
     ) -> list[str]:
         """Make changes; see :meth:`relay_kernel.files.folder.Folder.commit`.
 

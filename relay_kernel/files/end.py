@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,10 +16,12 @@ from relay_kernel.files.line import Carrier, Line
 from relay_kernel.files.rules import Rules
 from relay_kernel.files.served import Facts, ServedFolder
 from relay_kernel.wire.errors import ProtocolError
-from relay_kernel.wire.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
+
+    from relay_kernel.wire.message import Message
 
 
 class End:

@@ -69,7 +69,7 @@ class Guard:
 
 
 def _judge(gone: int, files: int, where: str) -> str:
-    if gone >= files and files >= ALL:
+    if gone >= files >= ALL:
         return f"all {files} files are gone {where}"
     if gone > max(FEW, files * PART):
         return f"{gone} of {files} files are gone {where}"

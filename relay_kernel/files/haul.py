@@ -85,7 +85,7 @@ class Push:
 
     async def prepare(self, batch: Sequence[Job]) -> list[Content]:
         """See :class:`Haul`."""
-        wanted = [(j.origin, j.change.new) if _inline(j) else None for j in batch]
+        wanted = [(j.origin, new_of(j)) if _inline(j) else None for j in batch]
         contents, _ = await asyncio.gather(
             asyncio.to_thread(read_small, self._driver.folder, wanted),
             self._driver.flush(sources(batch)),
@@ -283,7 +283,7 @@ def ignored(folder: Folder, changes: Mapping[bytes, Entry | None]) -> list[bytes
 
 
 async def commit_all(driver: Driver, changes: Sequence[tuple[Any, Any]], by: object) -> list[str]:
-    """Make changes whose content is at hand; one that could not be read is refused by its reason."""
+    """Make changes whose content is at hand; a text in its place is why there is none."""
     reasons = {n: what for n, (_, what) in enumerate(changes) if isinstance(what, str)}
     rest = [change for n, change in enumerate(changes) if n not in reasons]
     made = iter(await driver.commit(rest, by) if rest else ())

@@ -78,6 +78,7 @@ class Line:
         self._hear = hear
         self._asked: dict[int, asyncio.Future[Message]] = {}
         self._listeners: dict[str, Callable[[Message], None]] = {}
+        self._closers: list[Callable[[], object]] = []
         self._answering: set[asyncio.Task[None]] = set()
         self._number = count(1)
         self.closed = asyncio.Event()
@@ -127,16 +128,18 @@ class Line:
         """Nobody listens any more."""
         self._listeners.pop(folder, None)
 
-    def handle(self, message: Message) -> None:
-        """Take in what came.
+    def on_close(self, call: Callable[[], object]) -> None:
+        """Call ``call`` when the line is closed."""
+        self._closers.append(call)
 
-        Raises:
-            ProtocolError: no correct peer sends this. Close the link.
-        """
+    def handle(self, message: Message) -> None:
+        """Take in what came. What no correct peer sends ends the line; see :attr:`closed`."""
         try:
             self._take(message)
+        except ProtocolError as error:
+            self.fail(str(error))
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ProtocolError(f"a {message.kind} cannot be read: {error!r}") from None
+            self.fail(f"a {message.kind[:40]} cannot be read: {error!r}")
 
     def _take(self, message: Message) -> None:
         if message.kind == "answer":
@@ -184,20 +187,27 @@ class Line:
             log.exception("a %s could not be answered", message.kind)
             self.tell("answer", {"to": to, "error": f"{message.kind}: {error!r}", "code": ""})
 
-    async def close(self, reason: str) -> None:
-        """The link is gone; returns when nothing of this line runs any more."""
+    def fail(self, reason: str) -> None:
+        """The link is gone, or shall go: whoever waits for an answer learns why."""
         if self.closed.is_set():
             return
+        log.info("a line ends: %s", reason)
         self.reason = reason
         self.closed.set()
         for future in self._asked.values():
             if not future.done():
                 future.set_exception(LineClosedError(reason))
+        for call in self._closers:
+            call()
+
+    async def close(self, reason: str) -> None:
+        """The link is gone; returns when nothing of this line runs any more."""
+        self.fail(reason)
         tasks = [*self._answering]
         for task in tasks:
             task.cancel()
         await self.outgoing.close()
-        await self.incoming.close(LineClosedError(reason))
+        await self.incoming.close(LineClosedError(self.reason))
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task

@@ -42,9 +42,7 @@ _ENTRIES: msgspec.msgpack.Decoder[list[tuple[bytes, Entry | None]]] = msgspec.ms
 )
 _CHANGES: msgspec.msgpack.Decoder[list[_Change]] = msgspec.msgpack.Decoder(list[_Change])
 _REASONS: msgspec.msgpack.Decoder[dict[bytes, str]] = msgspec.msgpack.Decoder(dict[bytes, str])
-_BLOBS: msgspec.msgpack.Decoder[list[bytes | str | int | None]] = msgspec.msgpack.Decoder(
-    list[bytes | str | int | None]
-)
+_VALUES: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[Any])
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -146,7 +144,10 @@ def unpack_values(part: Part) -> list[Any]:
     Raises:
         ProtocolError: it is none.
     """
-    return _decode(_BLOBS, part)
+    values = _decode(_VALUES, part)
+    if not all(value is None or type(value) in {bytes, str, int} for value in values):
+        raise ProtocolError("what came of a folder holds a value of another kind")
+    return values
 
 
 def pack_pieces(pieces: Iterable[bytes]) -> bytes:

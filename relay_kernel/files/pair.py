@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relay_kernel.files.driver import Driver, News
     from relay_kernel.files.line import Line
     from relay_kernel.files.rules import Rules
+    from relay_kernel.wire.message import Message
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +104,11 @@ class Pair:
 
     async def _serve(self, line: Line) -> None:
         """From the first look at the target to the end of the line, or trouble."""
+        early: list[Message] = []
+        line.listen(self.folder, early.append)
         try:
             remote = await self._meet(line)
-            await self._at_work(line, remote)
+            await self._at_work(line, remote, early)
         except LineClosedError:
             pass
         except FolderError as error:
@@ -117,6 +120,7 @@ class Pair:
             self.trouble = str(error)
             self.tell("trouble", {"why": self.trouble})
         finally:
+            line.forget(self.folder)
             self._change()
 
     async def _meet(self, line: Line) -> Remote:
@@ -163,15 +167,16 @@ class Pair:
         finally:
             closed.cancel()
 
-    async def _at_work(self, line: Line, remote: Remote) -> None:
+    async def _at_work(self, line: Line, remote: Remote, early: Iterable[Message]) -> None:
         sides = Sides(self.folder, self.target, self.driver, remote, self.base)
         self._work = work = Work(
             sides, line, self._guard, stop=self._stop, tell=self.tell, moved=self._change
         )
         work.stopped = bool(self.paused)
+        for message in early:
+            work.on_notice(message)
         self._find_damage(work, remote)
         self.tell("linked", {})
-        work.wake()
         try:
             await work.run()
         finally:

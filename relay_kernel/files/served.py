@@ -52,6 +52,7 @@ class ServedFolder:
         self._line = line
         self._facts = facts
         self._staged: dict[int, Any] = {}
+        self._dropping: set[asyncio.Future[None]] = set()
         self._told: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
         self._verbs: dict[str, Callable[[Message], Awaitable[Message]]] = {
             "settle": self._settle,
@@ -91,7 +92,8 @@ class ServedFolder:
         if message.kind == "discard":
             staging = self._staged.pop(message.head["t"], None)
             if staging is not None:
-                asyncio.ensure_future(self.driver.work(staging.drop))
+                self._dropping.add(task := asyncio.ensure_future(self.driver.work(staging.drop)))
+                task.add_done_callback(self._dropping.discard)
 
     async def close(self) -> None:
         """The link is gone. What has arrived in part is kept for the next."""

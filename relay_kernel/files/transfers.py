@@ -154,7 +154,7 @@ class Outgoing:
             self._tell("gone", {"t": number, "why": str(error)})
         finally:
             self._reading -= len(numbers)
-        self._readers.discard(asyncio.current_task())  # type: ignore[arg-type]
+        self._readers.discard(asyncio.current_task())
         self._read_ahead()
         self._ready()
 

@@ -137,14 +137,16 @@ class Work:
             LineClosedError: it is.
             RelayError, OSError: the base or one of the ends cannot be worked on.
         """
+        # Before the first moment in which anything could come: what came so far is taken in.
         self._driver.listen(self.on_news)
         self._line.listen(self._sides.folder, self.on_notice)
+        self._wake.set()
+        self._line.on_close(self._wake.set)
         try:
             while True:
                 await self._turn()
         finally:
             self._driver.forget(self.on_news)
-            self._line.forget(self._sides.folder)
             await self._end()
 
     async def _end(self) -> None:
@@ -253,6 +255,7 @@ class Work:
         if not self.stopped:
             for way in self.ways.values():
                 self._dispatch(way)
+        self._moved()
 
     def _decide(self) -> None:
         paths = None if self.everything else self._free_paths()
@@ -378,7 +381,8 @@ class Work:
 
     def _end_conflicts(self, paths: set[bytes] | None) -> None:
         """A conflict whose copy a person has removed is over."""
-        places = (self._driver.tree, self.remote.tree, *(w.backlog for w in self.ways.values()))
+        places: list[Any] = [self._driver.tree, self.remote.tree]
+        places += [way.backlog for way in self.ways.values()]
         over = [
             conflict.copy
             for conflict in self._base.conflicts
