@@ -81,6 +81,8 @@ class Line:
         self._closers: list[Callable[[], object]] = []
         self._answering: set[asyncio.Task[None]] = set()
         self._number = count(1)
+        self.asked = 0
+        """Questions that were asked here so far."""
         self.closed = asyncio.Event()
         self.reason = ""
         """Why it was closed."""
@@ -110,6 +112,7 @@ class Line:
         if self.closed.is_set():
             raise LineClosedError(self.reason)
         number = self.number()
+        self.asked += 1
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._asked[number] = future
         self.tell(kind, {**head, "ask": number}, parts)

@@ -46,6 +46,8 @@ class Duo:
         self._told_changed = asyncio.Event()
         self._running: list[asyncio.Task[Any]] = []
         self.end: End | None = None
+        self._lines: list[Line] = []
+        self._shipped = 0
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -103,6 +105,7 @@ class Duo:
 
         pump = Pump(Session({"session": "files"}, 1.0), on_event)
         line = make(pump)
+        self._lines.append(line)
 
         async def run() -> None:
             stream = SocketStream(*await asyncio.open_unix_connection(sock=sock))
@@ -119,10 +122,19 @@ class Duo:
         self.line.fail("the link was cut")
         await asyncio.wait_for(asyncio.gather(*self._running), SOON)
         self._running.clear()
+        self._shipped, self._lines = self.pieces(), []
         if self.end is not None:
             await self.end.close("the link was cut")
 
     # ------------------------------------------------------------------ looking
+
+    def pieces(self) -> int:
+        """How many pieces of files have been handed to a link, ever, either way."""
+        return self._shipped + sum(line.outgoing.shipped for line in self._lines)
+
+    def asked(self) -> int:
+        """How often the server has asked the target anything on this link."""
+        return self.line.asked
 
     async def equal(self) -> None:
         """Wait until both folders are equal and the pair knows it."""
