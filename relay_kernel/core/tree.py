@@ -1,14 +1,21 @@
-"""What a folder holds, as data: names and what they stand for."""
+"""What is said of a folder's content: its entries by path, and nothing of how they are stored.
+
+A path is relative to the folder: bytes (names need not be UTF-8), ``/`` between names, none at the
+ends. The folder itself is not an entry. A tree is whole: above each of its paths are folders.
+"""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
-class Kind(enum.Enum):
-    """What a name in a folder can be."""
+class Kind(Enum):
+    """What lies at a path."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -17,22 +24,33 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one name stands for. Two are equal when nobody has to be told of a difference.
-
-    Attributes:
-        kind: File, folder or symbolic link.
-        content: Of a file its digest, 32 bytes; of a link its target, verbatim; of a folder empty.
-        mode: Permission bits of a file or a folder, at most ``0o777``; 0 for a link.
-        size: Bytes of a file.
-        mtime_ns: Nanoseconds since the epoch; travels, and decides nothing.
-    """
+    """What lies at one path. Equal means: nobody could tell them apart by content and mode."""
 
     kind: Kind
     content: bytes = b""
+    """FILE: its digest, 32 bytes; LINK: what it points to, verbatim; FOLDER: empty."""
     mode: int = 0
+    """FILE, FOLDER: permission bits (``& 0o777``); LINK: 0."""
     size: int = field(default=0, compare=False)
+    """FILE: bytes."""
     mtime_ns: int = field(default=0, compare=False)
+    """Travels with the file, and decides nothing: clocks differ."""
 
 
-#: Paths are bytes, relative, with ``/`` between the names; the folder itself is not in it.
-Tree = Mapping[bytes, Entry]
+Tree: TypeAlias = "Mapping[bytes, Entry]"
+
+
+def is_folder(entry: Entry | None) -> TypeGuard[Entry]:
+    """Whether there is something, and it is a folder."""
+    return entry is not None and entry.kind is Kind.FOLDER
+
+
+def parent(path: bytes) -> bytes:
+    """The path of the folder that holds ``path``; empty for the root."""
+    return path[: max(path.rfind(b"/"), 0)]
+
+
+def ancestors(path: bytes) -> Iterator[bytes]:
+    """The folders above ``path``, the nearest first, without the root."""
+    while path := parent(path):
+        yield path
