@@ -23,7 +23,7 @@ from relay_kernel.files.root import Parents, Root, show
 from relay_kernel.files.rules import IGNORE_FILE, Matcher, Rules
 from relay_kernel.files.scan import Scanner
 from relay_kernel.files.stage import Stage, Staging, Supply
-from relay_kernel.files.take import Taker
+from relay_kernel.files.take import WRITING, Taker
 from relay_kernel.files.trash import Trash
 from relay_kernel.files.watching import watch_for
 from relay_kernel.files.writing import leases_work
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from relay_kernel.files.step import Brought
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: Seconds after which a person is told of a file that is held.
+LONG_HELD = 60.0
 #: Seconds between two times that the trash is bounded.
 _TIDY = 3600.0
 
@@ -171,8 +173,18 @@ class Folder:
 
     @property
     def skipped(self) -> dict[bytes, str]:
-        """Path -> why it is there and never taken."""
-        return self._open_parts.picture.skipped
+        """Path -> why it is never taken, or cannot exist here."""
+        parts = self._open_parts
+        impossible = {path: parts.why_impossible(path) for path in list(parts.impossible)}
+        if not impossible:
+            return parts.picture.skipped
+        return parts.picture.skipped | {path: why for path, why in impossible.items() if why}
+
+    @property
+    def held_since(self) -> dict[bytes, float]:
+        """Path -> since when it is held; seconds since the epoch."""
+        assert self._scanner is not None
+        return self._scanner.held_since
 
     @property
     def late(self) -> dict[bytes, bytes]:
@@ -205,19 +217,31 @@ class Folder:
         parts = self._open_parts
         lines = [parts.watch.notice] if parts.watch.notice else []
         lines += [f"{self.path}: {line!r} is no pattern; not used" for line in self._matcher.wrong]
+        for path, since in self.held_since.items():
+            if time.time() - since > LONG_HELD:
+                lines.append(
+                    f"{show(path)} {self.held.get(path, WRITING)} since "
+                    f"{time.strftime('%H:%M', time.localtime(since))}; it follows when it is closed"
+                )
         return lines
 
-    def excluded(self, path: bytes) -> str:
-        """Why ``path`` is not to be decided on here, whether it is in the tree or not; or nothing.
+    def excluded(self, path: bytes, kind: Kind | None = None) -> str:
+        """Why ``path`` is not to be decided on here, or nothing.
 
         A path that is missing from the tree was deleted only if this says nothing.
+
+        Args:
+            path: A path that is in the tree, or is not.
+            kind: What it is elsewhere; some rules are for folders only. None: any.
         """
         parts = self._open_parts
-        if self._matcher.hides(path):
+        if path in parts.picture.tree:
+            return ""
+        if self._matcher.hides(path, kind):
             return "is ignored"
         at = len(path)
         while at > 0:
-            reason = parts.picture.skipped.get(path[:at]) or parts.impossible.get(path[:at])
+            reason = parts.picture.skipped.get(path[:at]) or parts.why_impossible(path[:at])
             if reason:
                 return reason
             at = path.rfind(b"/", 0, at)
@@ -237,6 +261,7 @@ class Folder:
         self._load_rules()
         parts.watch.drain()
         parts.watch.pending.take(time.monotonic(), every=True)
+        parts.late.look()
         scanner.all()
         return self._looked()
 
@@ -252,12 +277,12 @@ class Folder:
         """
         parts, scanner = self._open_parts, self._scanner
         assert scanner is not None
+        self._root.check()
         paths, full = parts.watch.take(now=now)
         if full:
             return self.scan()
         if not paths:
             return {}
-        self._root.check()
         if LATE in paths:
             paths.remove(LATE)
             parts.late.look()
@@ -267,6 +292,7 @@ class Folder:
 
     def _looked(self) -> dict[bytes, Entry | None]:
         parts = self._open_parts
+        parts.late.arm()
         parts.index.save(time.time_ns())
         changed = parts.picture.take()
         if changed:

@@ -43,7 +43,7 @@ class InotifyWatch(Watch):
         self.polls = self._always_polls = polls
         self._paths: dict[int, bytes] = {}
         self._watches: dict[bytes, int] = {}
-        self._missed = False
+        self.deaf = self._missed = False
         self._hearing = threading.Lock()
         self._poll = select.poll()
         self._poll.register(self._inotify.fileno(), select.POLLIN)
@@ -68,7 +68,7 @@ class InotifyWatch(Watch):
         return True
 
     def _miss(self) -> None:
-        self._missed = self.polls = True
+        self._missed = self.polls = self.deaf = True
         self.notice = (
             "no more folders can be watched on this machine: the rest is looked through now and "
             "then; raise fs.inotify.max_user_watches"
@@ -89,7 +89,7 @@ class InotifyWatch(Watch):
     def looked(self, seconds: float) -> None:
         """A full look has ended; it tells whether every folder is watched now."""
         if not self._missed:
-            self.notice, self.polls = "", self._always_polls
+            self.notice, self.polls, self.deaf = "", self._always_polls, False
         super().looked(seconds)
 
     def drain(self) -> None:

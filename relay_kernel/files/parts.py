@@ -72,7 +72,7 @@ class Parts:
     """The parts of an open folder.
 
     Attributes:
-        impossible: path -> why it cannot exist here.
+        impossible: path -> why it cannot exist here, and the path that is in the way, if one is.
     """
 
     root: Root
@@ -86,4 +86,12 @@ class Parts:
     trash: Trash
     stage: Stage
     late: Late
-    impossible: dict[bytes, str] = field(default_factory=dict)
+    impossible: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
+
+    def why_impossible(self, path: bytes) -> str:
+        """Why ``path`` cannot exist here, or nothing."""
+        reason, twin = self.impossible.get(path, ("", b""))
+        if twin and not self.picture.knows(twin):
+            del self.impossible[path]
+            return ""
+        return reason

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
 
+from relay_kernel.core.tree import Kind
+
 #: The file in a folder's root whose lines add to the rules.
 IGNORE_FILE = b".relayignore"
 #: The folder in the root that is ours.
@@ -72,8 +74,8 @@ class Matcher:
         name = os.fsdecode(path)
         return self._ignored.match_file(name + "/" if folder else name)
 
-    def hides(self, path: bytes) -> bool:
-        """Whether ``path`` would be ignored as a file or as a folder, or lies in one that is."""
+    def hides(self, path: bytes, kind: Kind | None = None) -> bool:
+        """Whether ``path`` is ignored, as ``kind`` or as any, or lies in a folder that is."""
         if path == OWN or path.startswith(OWN + b"/"):
             return True
         at = path.find(b"/")
@@ -81,6 +83,8 @@ class Matcher:
             if self.ignores(path[:at], folder=True):
                 return True
             at = path.find(b"/", at + 1)
+        if kind is not None:
+            return self.ignores(path, folder=kind is Kind.FOLDER)
         return self.ignores(path, folder=False) or self.ignores(path, folder=True)
 
     def too_large(self, path: bytes, size: int) -> str:

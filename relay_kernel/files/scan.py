@@ -11,7 +11,7 @@ from relay_kernel.core.tree import Entry, Kind
 from relay_kernel.files.errors import UnsafePathError
 from relay_kernel.files.index import Row, Trust
 from relay_kernel.files.rules import OWN
-from relay_kernel.files.take import HeldError
+from relay_kernel.files.take import WRITING, HeldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,11 +34,14 @@ class Scanner:
     Attributes:
         matcher: the rules; may be replaced between two looks.
         held_for: how many times a held path was looked at.
+        held_since: since when; seconds since the epoch.
     """
 
     def __init__(self, parts: Parts, matcher: Matcher) -> None:
         self.matcher = matcher
         self.held_for: dict[bytes, int] = {}
+        self.held_since: dict[bytes, float] = {}
+        self._vanished: set[bytes] = set()
         self._root = parts.root
         self._index = parts.index
         self._watch = parts.watch
@@ -50,6 +53,7 @@ class Scanner:
         began = time.monotonic()
         self._watch.looking()
         self._folder(b"", self._root.fd, 0)
+        self._clear()
         self._watch.looked(time.monotonic() - began)
 
     def some(self, paths: Iterable[bytes], parents: Parents) -> None:
@@ -68,6 +72,14 @@ class Scanner:
                 self._skip(path, f"cannot be read: {error.strerror}")
             else:
                 self._again(path, name, at, found)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget what is gone, at last: until now it told what was moved from there."""
+        while self._vanished:
+            path = self._vanished.pop()
+            if self._picture.knows(path):
+                self._forget(self._picture.remove(path))
 
     def _again(self, path: bytes, name: bytes, at: int, found: os.stat_result) -> None:
         if self.matcher.ignores(path, folder=stat.S_ISDIR(found.st_mode)):
@@ -157,8 +169,14 @@ class Scanner:
             HeldError: it cannot be taken.
             OSError: it cannot be read.
         """
+        moved = self._moved(path, found)
+        if moved is not None:
+            return moved
         began = time.monotonic()
-        fd = os.open(name, _READ, dir_fd=at)
+        try:
+            fd = os.open(name, _READ, dir_fd=at)
+        except BlockingIOError:
+            raise HeldError(WRITING) from None
         try:
             taken = self._taker.take(
                 fd, found, self._index.rows.get(path), lambda row: self._pieces(path, row)
@@ -170,6 +188,15 @@ class Scanner:
             now = time.monotonic()
             self._watch.pending.spare(path, now + _REST * (now - began))
         return taken.row
+
+    def _moved(self, path: bytes, found: os.stat_result) -> Row | None:
+        """The row of a file that is surely one that is known under another path."""
+        for other in self._index.same_inode(found.st_ino):
+            row = self._index.rows[other]
+            if row.holds(found):
+                self._index.put(path, row, self._index.pieces(other, row.content))
+                return row
+        return None
 
     def _pieces(self, path: bytes, row: Row) -> Sequence[bytes] | None:
         return self._index.pieces(path, row.content)
@@ -195,6 +222,7 @@ class Scanner:
             self._watch.drop(path)
         if entry.kind is not Kind.FILE:
             self._index.drop(path)
+        self._vanished.discard(path)
         self._picture.put(path, entry)
         self._release(path)
 
@@ -222,18 +250,20 @@ class Scanner:
             self._forget(self._picture.remove(path))
         self._picture.hold(path, reason)
         self._watch.closing_only.add(path)
+        self._vanished.discard(path)
         times = self.held_for.get(path, 0)
+        self.held_since.setdefault(path, time.time())
         self.held_for[path] = times + 1
         self._watch.again(path, times)
 
     def _skip(self, path: bytes, reason: str) -> None:
         self._forget([*self._picture.empty(path), path])
+        self._vanished.discard(path)
         self._picture.skip(path, reason)
         self._release(path)
 
     def _gone(self, path: bytes) -> None:
-        if self._picture.knows(path):
-            self._forget(self._picture.remove(path))
+        self._vanished.add(path)
 
     def _forget(self, paths: Iterable[bytes]) -> None:
         for path in paths:
@@ -244,6 +274,7 @@ class Scanner:
     def _release(self, path: bytes) -> None:
         if self.held_for.pop(path, None) is not None:
             self._watch.closing_only.discard(path)
+            self.held_since.pop(path, None)
 
 
 _NOTHING = Entry(Kind.FILE)

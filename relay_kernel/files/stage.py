@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,7 @@ class Stage:
         except FileNotFoundError:
             return
         except (IsADirectoryError, PermissionError):
-            with contextlib.suppress(OSError):
-                os.rmdir(name, dir_fd=self._root.stage)
+            shutil.rmtree(name, ignore_errors=True, dir_fd=self._root.stage)
 
     def name(self) -> bytes:
         """A free name for a draft."""
@@ -88,15 +88,14 @@ class Stage:
             f"{self._root.path}: no space for {show_size(needed)}, {free} are free; make room there"
         )
 
-    def write(self, data: bytes | memoryview, entry: Entry) -> bytes:
-        """A draft with the whole content of a small file; return its name.
+    def write(self, data: bytes | memoryview, entry: Entry, at: int, name: bytes) -> None:
+        """A draft with the whole content of a small file, at a free name in an open folder.
 
         Raises:
             NoSpaceError: the disk is full.
             OSError: the disk refused.
         """
-        name = self.name()
-        fd = os.open(name, _WRITE | os.O_EXCL, 0o600, dir_fd=self._root.stage)
+        fd = os.open(name, _WRITE | os.O_EXCL, 0o600, dir_fd=at)
         try:
             rest = memoryview(data)
             while rest:
@@ -104,13 +103,12 @@ class Stage:
             os.fchmod(fd, entry.mode & 0o777)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         except OSError as error:
-            self.remove(name)
+            os.unlink(name, dir_fd=at)
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise self.full(len(data)) from error
             raise
         finally:
             os.close(fd)
-        return name
 
     def begin(self, entry: Entry, sources: Callable[[], Iterable[Supply]]) -> Staging:
         """A file to be received. The part that arrived before a cut is taken up again."""
@@ -222,7 +220,7 @@ class Staging:
                 for number in sorted(self._missing):
                     data = source.get(self.pieces[number])
                     if data is not None:
-                        self.put(number, data)
+                        self._store(number, memoryview(data))
             finally:
                 source.close()
             if not self._missing:
@@ -237,22 +235,23 @@ class Staging:
         """
         if number not in self._missing:
             return
-        start, length = extent(self.entry.size, number)
+        _, length = extent(self.entry.size, number)
         if len(data) != length or digest(data) != self.pieces[number]:
             raise DamagedError("a piece arrived damaged; ask for it again")
+        self._store(number, memoryview(data))
+
+    def _store(self, number: int, data: memoryview) -> None:
+        start, _ = extent(self.entry.size, number)
         try:
-            self._write(memoryview(data), start)
+            while data:
+                done = os.pwrite(self._fd, data, start)
+                data, start = data[done:], start + done
         except OSError as error:
             self.drop()
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise self._stage.full(self.entry.size) from error
             raise
         self._missing.discard(number)
-
-    def _write(self, data: memoryview, start: int) -> None:
-        while data:
-            done = os.pwrite(self._fd, data, start)
-            data, start = data[done:], start + done
 
     def finish(self) -> None:
         """All is here: give it its mode and its time, and begin to make it durable.

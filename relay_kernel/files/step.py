@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay_kernel.core.tree import Entry, Kind
-from relay_kernel.files.durable import MANY, sync, sync_all
+from relay_kernel.files.durable import MANY, sync, sync_all, sync_named
 from relay_kernel.files.index import Trust, row_of
 from relay_kernel.files.present import CHANGED, RefusedError
 from relay_kernel.files.root import show
@@ -40,7 +40,8 @@ class Step:
     """A change, and what became of it.
 
     Attributes:
-        draft: the name of what it brings, in the stage, as long as that is there.
+        draft: where what it brings is, in the stage, as long as it is there.
+        top: the draft of a new folder that this one is in, or is.
         durable: whether the draft is on the disk.
         pieces: the digests of the pieces of a longer file.
         reason: why it was not made; empty while it may be, and when it was.
@@ -49,6 +50,7 @@ class Step:
     change: Change
     brought: Brought = None
     draft: bytes = b""
+    top: bytes = b""
     durable: bool = False
     pieces: Sequence[bytes] = ()
     reason: str = ""
@@ -69,8 +71,12 @@ def is_mode_only(change: Change) -> bool:
 class Maker:
     """Makes the changes of one batch, whose drafts are ready and durable."""
 
-    def __init__(self, parts: Parts, parents: Parents, trash: Batch) -> None:
+    def __init__(self, parts: Parts, parents: Parents, stage: Parents, trash: Batch) -> None:
+        """Args: ``parents`` and ``stage`` open the folders in the folder and in the stage."""
         self._parts = parts
+        self._stage = stage
+        self._folders: dict[bytes, list[Step]] = {}
+        self._landed: set[bytes] = set()
         self._root = parts.root
         self._exchange = parts.exchange
         self._present = parts.present
@@ -78,7 +84,14 @@ class Maker:
         self._parents = parents
         self._trash = trash
         self._touched: set[bytes] = set()
+        self._set: list[bytes] = []
         self._modes: dict[bytes, int] = {}
+
+    def gather(self, steps: Sequence[Step]) -> None:
+        """Note which new folders come as a whole."""
+        for step in steps:
+            if step.top and step.change.new is not None and step.change.new.kind is Kind.FOLDER:
+                self._folders.setdefault(step.top, []).append(step)
 
     def make(self, step: Step) -> None:
         """Make one change.
@@ -124,25 +137,60 @@ class Maker:
     def _create(self, step: Step, at: int, name: bytes) -> None:
         change, new = step.change, step.change.new
         assert new is not None
-        self._watch_draft(step)
+        if self._has_landed(step):
+            self._record(step, at, name)
+            return
+        coming = self._coming(step)
+        for each in coming:
+            self._watch_draft(each)
         try:
-            self._exchange.create(self._root.stage, step.draft, at, name)
-        except FileExistsError:
-            self._parts.watch.drop(change.path)
+            source, draft = self._stage.of(step.draft)
+            self._exchange.create(source, draft, at, name)
+        except OSError as error:
+            for each in coming:
+                self._parts.watch.drop(each.change.path)
+            if not isinstance(error, FileExistsError):
+                raise
             if self._present.is_now(at, name, change.path, new):
                 self._record(step, at, name)
                 return
             self._refuse_twin(change.path)
-            raise RefusedError(CHANGED) from None
+            raise RefusedError(self._picture.held.get(change.path, CHANGED)) from None
+        if coming:
+            self._landed.add(step.draft)
+            self._stage.forget(step.draft)
         step.draft = b""
         self._record(step, at, name)
+
+    def _coming(self, step: Step) -> list[Step]:
+        """The new folders that are moved with a step."""
+        assert step.change.new is not None
+        if step.change.new.kind is not Kind.FOLDER:
+            return []
+        below = step.draft + b"/"
+        group = self._folders.get(step.top, [])
+        return [step, *(each for each in group if each.draft.startswith(below))]
+
+    def _has_landed(self, step: Step) -> bool:
+        """Whether a folder that it is in was moved already, and it with that."""
+        if not self._landed or not step.top:
+            return False
+        if step.top in self._landed:
+            return True
+        draft = step.draft
+        while b"/" in draft:
+            draft = draft.rpartition(b"/")[0]
+            if draft in self._landed:
+                return True
+        return False
 
     def _watch_draft(self, step: Step) -> None:
         """Watch a new folder before anybody can put something into it."""
         new = step.change.new
         if new is None or new.kind is not Kind.FOLDER:
             return
-        fd = os.open(step.draft, _ENTER, dir_fd=self._root.stage)
+        at, name = self._stage.of(step.draft)
+        fd = os.open(name, _ENTER, dir_fd=at)
         try:
             os.fchmod(fd, new.mode | _NEEDED)
             self._parts.watch.add(step.change.path, fd)
@@ -159,7 +207,7 @@ class Maker:
         for other in self._picture.inside(folder):
             if other != path and self._parts.folds.same(other, path):
                 reason = f"{BESIDE}{show(other)}: to this disk the two names are one"
-                self._parts.impossible[path] = reason
+                self._parts.impossible[path] = (reason, other)
                 raise RefusedError(reason)
 
     def _replace(self, step: Step, at: int, name: bytes) -> None:
@@ -181,7 +229,7 @@ class Maker:
             self._swap(step, at, name, before=before, spot=spot, kept=kept)
         else:
             self._out(change, at, name, before=before, spot=spot, kept=kept)
-            self._exchange.create(self._root.stage, step.draft, at, name)
+            self._move_in(step, at, name, spot=spot, kept=kept)
         step.draft = b""
         self._displaced(change, spot, kept)
         self._record(step, at, name)
@@ -201,6 +249,17 @@ class Maker:
                 raise
         except BaseException:
             self._exchange.create(spot, kept, self._root.stage, step.draft)
+            raise
+
+    def _move_in(self, step: Step, at: int, name: bytes, *, spot: int, kept: bytes) -> None:
+        """Put the draft where the name is free for a moment; or put back what was there."""
+        try:
+            self._exchange.create(self._root.stage, step.draft, at, name)
+        except FileExistsError:
+            self._displaced(step.change, spot, kept)
+            raise RefusedError(CHANGED) from None
+        except OSError:
+            self._exchange.create(spot, kept, at, name)
             raise
 
     def _out(
@@ -309,9 +368,9 @@ class Maker:
         fd = os.open(name, _READ, dir_fd=at)
         try:
             os.fchmod(fd, change.new.mode & 0o777)
-            sync(fd)
         finally:
             os.close(fd)
+        self._set.append(change.path)
         self._record(Step(change), at, name)
 
     # -- what is known afterwards
@@ -349,9 +408,13 @@ class Maker:
     def sync(self) -> None:
         """Make durable what was moved. Raises OSError when the disk lost it."""
         trashed = list(self._trash.opened())
-        if len(self._touched) + len(trashed) > MANY:
+        if len(self._touched) + len(trashed) + len(self._set) > MANY:
             sync_all(self._root.fd)
             return
+        for path in self._set:
+            with contextlib.suppress(FileNotFoundError):
+                at, name = self._parents.of(path)
+                sync_named(at, name)
         for folder in self._touched:
             with contextlib.suppress(FileNotFoundError):
                 sync(self._parents.folder(folder) if folder else self._root.fd)

@@ -32,6 +32,7 @@ class Watch:
         ignored: asked with a path and whether it is a folder, from the watch's thread.
         closing_only: paths of which only the closing matters: held files.
         polls: whether everything is looked at now and then.
+        deaf: whether things may happen unheard; then "now" means to look at everything.
     """
 
     def __init__(self, notice: str = "") -> None:
@@ -39,7 +40,7 @@ class Watch:
         self.notice = notice
         self.ignored: Callable[[bytes, bool], bool] = lambda _path, _folder: False
         self.closing_only: set[bytes] = set()
-        self.polls = True
+        self.polls = self.deaf = True
         self._on_dirty: Callable[[], None] = lambda: None
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -64,8 +65,7 @@ class Watch:
         """Watch a folder no longer."""
 
     def drain(self) -> None:
-        """Take in what has happened so far; where nothing is heard, everything may have."""
-        self.pending.mark_all(time.monotonic())
+        """Take in what has happened so far."""
 
     def looking(self) -> None:
         """A full look begins: every folder is going to be added."""
@@ -80,6 +80,8 @@ class Watch:
         """The paths that are due, and whether all is; with ``now``, all that has happened."""
         if now:
             self.drain()
+            if self.deaf:
+                self.pending.mark_all(time.monotonic())
         moment = time.monotonic()
         found = self.pending.take(moment, every=now)
         if self.pending.due_in(moment) is not None:
