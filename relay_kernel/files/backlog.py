@@ -86,6 +86,11 @@ class Backlog:
     def __contains__(self, path: bytes) -> bool:
         return path in self._making or path in self._clearing or path in self.running
 
+    @property
+    def waiting(self) -> set[bytes]:
+        """Paths of what is not under way yet."""
+        return self._making.keys() | self._clearing.keys()
+
     def __iter__(self) -> Iterator[Job]:
         for jobs in (self.running, self._making, self._clearing):
             yield from jobs.values()

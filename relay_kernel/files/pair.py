@@ -76,7 +76,8 @@ class Pair:
         self._rules = rules
         self._tell_owner = tell
         self._guard = Guard()
-        self._work: Work | None = None
+        self.work: Work | None = None
+        """What is done while there is a link."""
         self._adopt = False
         self._resumed = asyncio.Event()
         self._moved: asyncio.Future[None] | None = None
@@ -169,7 +170,7 @@ class Pair:
 
     async def _at_work(self, line: Line, remote: Remote, early: Iterable[Message]) -> None:
         sides = Sides(self.folder, self.target, self.driver, remote, self.base)
-        self._work = work = Work(
+        self.work = work = Work(
             sides, line, self._guard, stop=self._stop, tell=self.tell, moved=self._change
         )
         work.stopped = bool(self.paused)
@@ -180,7 +181,7 @@ class Pair:
         try:
             await work.run()
         finally:
-            self._work, self._behind = None, None
+            self.work, self._behind = None, None
             self.trouble = remote.trouble
             self.tell("unlinked", {})
 
@@ -198,14 +199,14 @@ class Pair:
 
     def _on_news(self, news: News) -> None:
         """Something is new at the server's end; while there is a link, the work looks at it."""
-        if self._work is None:
+        if self.work is None:
             if self._behind is not None:
                 self._behind |= news.changes.keys()
             self._change()
 
     def _change(self) -> None:
         """Wake whoever waits for both ends to be equal."""
-        work = self._work
+        work = self.work
         if work is not None and work.at_rest:
             self.last_sync = time.time()
             if self._boot and not work.damaged:
@@ -241,14 +242,14 @@ class Pair:
     async def fetched(self, bound: float) -> list[dict[str, Any]]:
         """Wait until everything that is at the target now is here; see :meth:`settled`."""
         async with _within(bound):
-            while self._work is None:
+            while self.work is None:
                 await self._movement()
-            await self._work.look(everything=False)
+            await self.work.look(everything=False)
             return await self._wait(SERVER)
         return self._missing(SERVER)
 
     async def _wait(self, towards: str) -> list[dict[str, Any]]:
-        while (work := self._work) is None or work.everything:
+        while (work := self.work) is None or work.everything:
             if work is None and not self._open_paths():
                 return []
             await self._movement()
@@ -257,7 +258,7 @@ class Pair:
             paths = {path for path in paths if work.waits(path, towards)}
             if paths:
                 await self._movement()
-            if self._work is not work:
+            if self.work is not work:
                 return await self._wait(towards)
         return self._missing(towards)
 
@@ -269,7 +270,7 @@ class Pair:
 
     def _missing(self, towards: str) -> list[dict[str, Any]]:
         """What has not got there, the smallest first."""
-        work = self._work
+        work = self.work
         paths = self._open_paths(towards)
         reasons = {**self.driver.held}
         if work is not None:
@@ -286,7 +287,7 @@ class Pair:
 
     def _open_paths(self, towards: str = "") -> set[bytes]:
         """What has still to be brought over; without a link, what differs from the base."""
-        work = self._work
+        work = self.work
         if work is not None and not work.everything:
             ways = [towards] if towards else [SERVER, TARGET]
             return set[bytes]().union(*(work.open_paths(way) for way in ways))
@@ -298,7 +299,7 @@ class Pair:
 
     def status(self) -> dict[str, Any]:
         """How it stands: counts, sizes in bytes, times in seconds since the epoch."""
-        work = self._work
+        work = self.work
         backlogs = [way.backlog for way in work.ways.values()] if work else []
         transfers = (
             [one for way in work.ways.values() for one in way.large.values()] if work else ()
@@ -335,9 +336,9 @@ class Pair:
         Raises:
             FolderError: there is no link, so nobody knows what the target has.
         """
-        if self._work is None:
+        if self.work is None:
             raise FolderError(f"{self.target} is not linked: what it has is not known now")
-        plan = self._work.plan(None)
+        plan = self.work.plan(None)
         return {
             end: [_described(change.path, change.old, change.new) for change in changes]
             for end, changes in ((SERVER, plan.server), (TARGET, plan.target))
@@ -357,7 +358,7 @@ class Pair:
             bring_back: where most of a folder was gone at one end, have it back from the other
                 instead of deleting it there too.
         """
-        work, reason = self._work, self.paused
+        work, reason = self.work, self.paused
         self.base.remember(paused="")
         self.paused = ""
         if self.trouble:
@@ -374,8 +375,8 @@ class Pair:
 
     def _stop(self, reason: str) -> None:
         self.paused = reason
-        if self._work is not None:
-            self._work.stopped = True
+        if self.work is not None:
+            self.work.stopped = True
         log.warning("%s at %s is paused: %s", self.folder, self.target, reason)
         self.tell("paused", {"why": reason})
         self._change()

@@ -231,6 +231,10 @@ class Facts:
             found = json.loads(file.read_text(encoding="utf-8"))
             self.known.update({key: str(found[key]) for key in self.known if key in found})
         self.known["boot"] = boot
+        if self.known["ended"] == boot:
+            # It was not the machine that ended, only this program.
+            self.known["ended"] = ""
+            self._write()
 
     def adopt(self, base: str) -> None:
         """The folder belongs to this base from now on."""

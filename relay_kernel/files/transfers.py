@@ -228,7 +228,7 @@ class Incoming:
         finally:
             self._coming.pop(number, None)
             self._tell("drop", {"t": number})
-        await asyncio.to_thread(sink.finish)
+        await _to_end(sink.finish)
 
     async def _bring(
         self,
@@ -251,7 +251,7 @@ class Incoming:
             if coming.failure:
                 raise coming.failure
             arrived = [piece for piece in arrived if piece[0] in asked]
-            await asyncio.to_thread(_put_all, sink, arrived)
+            await _to_end(_put_all, sink, arrived)
             asked.difference_update(piece[0] for piece in arrived)
             progress(total - len(wants) - len(asked), total)
 
@@ -264,6 +264,19 @@ class Incoming:
     def _fail(coming: _Coming, failure: RelayError) -> None:
         coming.failure = coming.failure or failure
         coming.queue.put_nowait((-1, b"", None))
+
+
+async def _to_end(call: Callable[..., None], *arguments: Any) -> None:
+    """Run a call in a thread; also when cancelled, return only when it has returned.
+
+    Else a file could be closed, and its descriptor be another's, while it is written to.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
 
 
 def _rank(entry: Entry) -> tuple[int, int]:

@@ -35,7 +35,7 @@ from relay_kernel.files.line import LineClosedError
 from relay_kernel.files.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 
     from relay_kernel.core.plan import Change, Plan
     from relay_kernel.core.tree import Entry
@@ -123,6 +123,7 @@ class Work:
         self.ways = {TARGET: Way(TARGET, push), SERVER: Way(SERVER, pull)}
         self._agreeing: set[bytes] = set()
         self._deferred: set[bytes] = set()
+        self._copying: dict[bytes, set[bytes]] = {}
         self._half: dict[bytes, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -293,7 +294,8 @@ class Work:
         return note_path(path, f"{target} {when:%Y-%m-%d %H.%M.%S}")
 
     def _under_way(self) -> set[bytes]:
-        return self._agreeing.union(*(way.backlog.running for way in self.ways.values()))
+        running = (way.backlog.running for way in self.ways.values())
+        return self._agreeing.union(self._copying, *running)
 
     def _free_paths(self) -> set[bytes]:
         """What is to be looked at, without what is, lies above or lies below a running change."""
@@ -334,6 +336,7 @@ class Work:
         brought = {}
         for way in self.ways.values():
             for job in way.backlog.discard(paths):
+                self._copied(job)
                 if job.brought:
                     brought[way.towards, job.path] = job
         return brought
@@ -356,7 +359,28 @@ class Work:
                 self.ways[towards].backlog.put(job)
         for (towards, _), job in brought.items():
             self._spawn(self.ways[towards].haul.drop(job))
+        for conflict in plan.conflicts:
+            within = (conflict.copy, conflict.copy + b"/")
+            owns = {j.path for j in self.ways[TARGET].backlog if j.own and _lies(j.path, *within)}
+            if owns:
+                self._copying[conflict.path] = owns
+        if self._deferred and not self._copying:
+            for path in self._deferred:
+                self.later.put(path, "waits for the copy of another version", time.monotonic())
+            self._deferred.clear()
         self._record(plan)
+
+    def _copied(self, job: Job) -> None:
+        """A job of a conflict's copy is over; after the last, what had to wait is looked at."""
+        if not job.own:
+            return
+        for path, owns in [*self._copying.items()]:
+            owns.discard(job.path)
+            if not owns:
+                del self._copying[path]
+        if not self._copying:
+            self.dirty |= self._deferred
+            self._deferred.clear()
 
     def _job(self, towards: str, change: Change, plan: Plan, copies: list[bytes]) -> Job | None:
         """The job of a change; None where it has to wait until a conflict's copy is made.
@@ -365,7 +389,7 @@ class Work:
         place, and the copy is brought over like any new file.
         """
         path, there = change.path, self.remote.tree
-        in_copy = any(path == copy or path.startswith(copy + b"/") for copy in copies)
+        in_copy = any(_lies(path, copy, copy + b"/") for copy in copies)
         if towards == SERVER:
             ready = not in_copy or there.get(path) == change.new
             return Job(change, path) if ready else None
@@ -379,10 +403,10 @@ class Work:
         for conflict in self._base.add_conflicts(found):
             self._tell("conflict", {"path": conflict.path, "copy": conflict.copy})
 
-    def _end_conflicts(self, paths: set[bytes] | None) -> None:
+    def _end_conflicts(self, paths: Collection[bytes] | None) -> None:
         """A conflict whose copy a person has removed is over."""
         places: list[Any] = [self._driver.tree, self.remote.tree]
-        places += [way.backlog for way in self.ways.values()]
+        places += [way.backlog.waiting for way in self.ways.values()]
         over = [
             conflict.copy
             for conflict in self._base.conflicts
@@ -462,6 +486,7 @@ class Work:
             if why:
                 self._failed([job], why)
                 continue
+            self._copied(job)
             self.later.done(job.path)
             if way.towards == TARGET:
                 self.remote.follow({job.path: job.change.new})
@@ -469,9 +494,6 @@ class Work:
                 made[job.path] = job.change.new
             elif not job.own:
                 self._half[job.path] = way.towards
-        if any(job.own for job in batch):
-            self.dirty |= self._deferred
-            self._deferred.clear()
         await self._follow(made)
         self._tell("synced", {"paths": list(made), "towards": way.towards})
 
@@ -487,6 +509,7 @@ class Work:
         if made:
             await asyncio.to_thread(self._base.write, made)
             self._base.follow(made)
+            self._end_conflicts(made.keys())
             self.damaged.difference_update(made)
 
     def _failed(self, jobs: Iterable[Job], why: object) -> None:
@@ -494,12 +517,14 @@ class Work:
         for job in jobs:
             reason = str(why) or type(why).__name__
             tries = max(tries, self.later.put(job.path, reason, time.monotonic()).tries)
-            if job.own:
-                self.dirty |= self._deferred
-                self._deferred.clear()
+            self._copied(job)
         if tries in {3, 6}:
             # Perhaps one end is not what is believed of it.
             self._spawn(self.look(everything=tries > 3))
+
+
+def _lies(path: bytes, folder: bytes, inside: bytes) -> bool:
+    return path == folder or path.startswith(inside)
 
 
 def _set(future: asyncio.Future[None]) -> None:

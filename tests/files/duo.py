@@ -132,6 +132,11 @@ class Duo:
         """How many pieces of files have been handed to a link, ever, either way."""
         return self._shipped + sum(line.outgoing.shipped for line in self._lines)
 
+    def known(self, path: bytes) -> bool:
+        """Whether either end has it in its tree, as far as the server knows."""
+        work = self.pair.work
+        return path in self.driver.tree or (work is not None and path in work.remote.tree)
+
     def asked(self) -> int:
         """How often the server has asked the target anything on this link."""
         return self.line.asked
