@@ -84,6 +84,12 @@ class Pair:
         self._behind: set[bytes] | None = None
         driver.listen(self._on_news)
 
+    async def stop(self) -> None:
+        """Make :meth:`run` return, wherever it is; returns when it has."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
     def close(self) -> None:
         """End; :meth:`run` has ended before."""
         self.driver.forget(self._on_news)
@@ -92,7 +98,19 @@ class Pair:
     # ------------------------------------------------------------------ a link's life
 
     async def run(self, line: Line) -> None:
-        """Keep both ends equal over ``line``; returns when that is closed."""
+        """Keep both ends equal over ``line``, until that is closed or :meth:`stop` is called."""
+        self._running = asyncio.ensure_future(self._run(line))
+        try:
+            await asyncio.wait({self._running})
+            if not self._running.cancelled():
+                self._running.result()
+        finally:
+            await self.stop()
+            self._running = None
+
+    _running: asyncio.Task[None] | None = None
+
+    async def _run(self, line: Line) -> None:
         try:
             while not line.closed.is_set():
                 await self._serve(line)
@@ -326,6 +344,37 @@ class Pair:
             for one in self.base.conflicts
         ]
 
+    async def trash(self, end: str) -> list[dict[str, Any]]:
+        """What was displaced at the server or at the target, the newest first.
+
+        Raises:
+            FolderError: the target is not linked.
+            RelayError, OSError: it cannot be looked at.
+        """
+        if end == SERVER:
+            found = await self.driver.work(self.driver.folder.trash.list)
+        else:
+            found = await self._linked().trash()
+        return [{"path": show(o.path), "when": o.when, "size": o.size} for o in found]
+
+    async def restore(self, end: str, path: bytes, when: str) -> None:
+        """Put something back where it was; it is then the newest version, at both ends.
+
+        Raises:
+            FolderError: it is not in the trash, or the target is not linked.
+            RelayError, OSError: it cannot be put back.
+        """
+        if end == SERVER:
+            await self.driver.work(self.driver.folder.trash.restore, path, when)
+            await self.driver.settle(now=True)
+        else:
+            await self._linked().restore(path, when)
+
+    def _linked(self) -> Work:
+        if self.work is None:
+            raise FolderError(f"{self.target} is not linked: nobody can look there now")
+        return self.work
+
     def dismiss(self, copies: Iterable[bytes]) -> None:
         """A person has seen these conflicts; both versions stay."""
         self.base.end_conflicts(copies)
@@ -336,9 +385,7 @@ class Pair:
         Raises:
             FolderError: there is no link, so nobody knows what the target has.
         """
-        if self.work is None:
-            raise FolderError(f"{self.target} is not linked: what it has is not known now")
-        plan = self.work.plan(None)
+        plan = self._linked().plan(None)
         return {
             end: [_described(change.path, change.old, change.new) for change in changes]
             for end, changes in ((SERVER, plan.server), (TARGET, plan.target))

@@ -32,7 +32,9 @@ from relay_kernel.files.guard import is_damaged
 from relay_kernel.files.haul import Pull, Push, ignored
 from relay_kernel.files.later import Later
 from relay_kernel.files.line import LineClosedError
+from relay_kernel.files.packing import pack_paths, unpack_paths, unpack_values
 from relay_kernel.files.progress import Progress
+from relay_kernel.files.trash import Trashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
@@ -206,6 +208,18 @@ class Work:
         verb = "scan" if everything else "settle"
         await self._line.ask(verb, {"folder": self._sides.folder})
         await (self._driver.scan() if everything else self._driver.settle(now=True))
+
+    async def trash(self) -> list[Trashed]:
+        """What was displaced at the target."""
+        answer = await self._line.ask("trash", {"folder": self._sides.folder})
+        paths = unpack_paths(answer.parts[0])
+        whens, sizes = (unpack_values(part) for part in answer.parts[1:3])
+        return [Trashed(*each) for each in zip(paths, whens, sizes, strict=True)]
+
+    async def restore(self, path: bytes, when: str) -> None:
+        """Put something back at the target."""
+        head = {"folder": self._sides.folder, "when": when}
+        await self._line.ask("restore", head, (pack_paths([path]),))
 
     # ------------------------------------------------------------------ what is new
 

@@ -70,6 +70,11 @@ class Places:
         return self.log / "files.log"
 
     @property
+    def files_end_lock(self) -> Path:
+        """Held by the one end of the file plane that runs on a PC."""
+        return self.run / "files-end.lock"
+
+    @property
     def files(self) -> Path:
         """One folder for each folder that is kept equal: its index, and what both ends had."""
         return self.state / "files"

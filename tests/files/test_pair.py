@@ -1,4 +1,4 @@
-"""Two real folders are kept equal: what is done at one is done at the other, and nothing is lost."""
+"""Two real folders are kept equal: what is done at one is done at the other; nothing is lost."""
 
 from __future__ import annotations
 
@@ -209,8 +209,8 @@ class TestConflicts:
         await linked.link()
         await linked.equal()
         conflicts = {one["path"]: one["copy"] for one in linked.pair.conflicts()}
-        for name in mine:
-            assert (linked.there / name).read_bytes() == mine[name]
+        for name, own in mine.items():
+            assert (linked.there / name).read_bytes() == own
             assert (linked.here / conflicts[name]).read_bytes() == yours[name]
             assert "pc" in conflicts[name]
         assert linked.pair.status()["conflicts"] == 2
