@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import subprocess
 import sys
 import time
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from relay_kernel.link.door import lend_stdio
@@ -14,12 +16,17 @@ from relay_kernel.link.peer import is_own
 from relay_kernel.link.stdio import join_stdio
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from relay_kernel.settings.paths import Places
 
 #: Seconds that a new agent may take to listen.
 START = 10.0
 
 _POLL = 0.02
+
+Attached = AbstractAsyncContextManager[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+"""A byte stream to a process of relay-kernel on this PC; closed at the end."""
 
 
 def attach(places: Places) -> int:
@@ -61,6 +68,49 @@ def reach_agent(places: Places) -> socket.socket:
             # Another agent held the lock: one that listens soon, or one that was just ending.
             process = _start(places)
         time.sleep(_POLL)
+
+
+@contextlib.asynccontextmanager
+async def open_agent(
+    places: Places,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A stream to the agent, which is started if there is none and stays.
+
+    Raises:
+        OSError, RelayError: See :func:`reach_agent`.
+    """
+    connection = await asyncio.to_thread(reach_agent, places)
+    reader, writer = await asyncio.open_unix_connection(sock=connection)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def open_files(
+    places: Places,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A stream to a new end of the file plane, which ends with it.
+
+    Raises:
+        OSError: It cannot be started.
+        RelayError: Its folders cannot be made, or are not this user's own.
+    """
+    places.make()
+    ours, theirs = socket.socketpair()
+    with theirs, places.files_log.open("ab") as log:
+        command = (sys.executable, "-P", "-m", "relay_kernel.cli", "agent", "--files")
+        end = theirs.fileno()
+        await asyncio.create_subprocess_exec(
+            *command, stdin=end, stdout=end, stderr=log, start_new_session=True, cwd="/"
+        )
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    try:
+        yield reader, writer
+    finally:
+        # It ends by itself, and asyncio reaps it; a new line to the server does not wait for that.
+        writer.transport.abort()
 
 
 def _start(places: Places) -> subprocess.Popen[bytes]:

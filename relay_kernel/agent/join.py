@@ -11,9 +11,10 @@ import contextlib
 import logging
 import random
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from relay_kernel.agent.attach import reach_agent
+from relay_kernel.agent.attach import open_agent, open_files
 from relay_kernel.agent.identity import introduction
 from relay_kernel.core.errors import RelayError
 from relay_kernel.link.dialling import BACK_OFF
@@ -26,6 +27,7 @@ from relay_kernel.link.ssh import Connection, connect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from relay_kernel.agent.attach import Attached
     from relay_kernel.link.channel import Channel
     from relay_kernel.settings.config import TargetConfig
     from relay_kernel.settings.paths import Places
@@ -133,14 +135,16 @@ class Joining:
             DialError: The server could not be dialled, or its hub wants none of us.
             LinkError: The line was lost.
         """
-        async with _Connections(self._server, self._places) as connections:
-            lines = self._lines = Lines(await connections.open_channel("relay-join line"))
+        server, places = self._server, self._places
+        async with _Connections(server, places) as first, _Connections(server, places) as bulk:
+            lines = self._lines = Lines(await first.open_channel("relay-join line"))
             streams: set[asyncio.Task[None]] = set()
             beat: asyncio.Task[None] | None = None
             try:
                 await self._greet(lines)
                 beat = asyncio.create_task(_beat(lines))
-                await self._listen(lines, connections, streams)
+                roads = {"": _Road(first, open_agent), "files": _Road(bulk, open_files)}
+                await self._listen(lines, roads, streams)
             finally:
                 self._lines = None
                 await _cancel(*streams, *([beat] if beat else []))
@@ -161,37 +165,42 @@ class Joining:
         self._tell(f"joined {self._server.ssh} as {welcome.get('name')}")
 
     async def _listen(
-        self, lines: Lines, connections: _Connections, streams: set[asyncio.Task[None]]
+        self, lines: Lines, roads: dict[str, _Road], streams: set[asyncio.Task[None]]
     ) -> None:
         while (said := await lines.receive()) is not None:
-            if "open" in said:
-                stream = asyncio.create_task(self._stream(lines, connections, str(said["open"])))
+            road = roads.get(str(said.get("plane", "")))
+            if "open" in said and road is not None:
+                stream = asyncio.create_task(self._stream(lines, road, str(said["open"])))
                 streams.add(stream)
                 stream.add_done_callback(streams.discard)
         raise LinkError("the server closed the line")
 
-    async def _stream(self, lines: Lines, connections: _Connections, ticket: str) -> None:
-        """Join the agent to a new channel to the hub; tell the hub if that cannot be."""
+    async def _stream(self, lines: Lines, road: _Road, ticket: str) -> None:
+        """Join what is asked for to a new channel to the hub; tell the hub if that cannot be."""
         try:
-            agent = await asyncio.to_thread(reach_agent, self._places)
-            reader, writer = await asyncio.open_unix_connection(sock=agent)
-            channel = await connections.open_channel(f"relay-join stream {ticket}")
+            async with contextlib.AsyncExitStack() as stack:
+                reader, writer = await stack.enter_async_context(road.attached(self._places))
+                channel = await road.connections.open_channel(f"relay-join stream {ticket}")
+                stack.callback(channel.close)
+                await splice(reader, writer, channel)
         except (OSError, RelayError) as error:
             log.warning("a stream could not be opened: %s", error)
             with contextlib.suppress(LinkError):
                 await lines.send(failed=ticket, why=f"the agent cannot be reached: {error}")
-            return
-        try:
-            await splice(reader, writer, channel)
-        finally:
-            channel.close()
-            writer.transport.abort()
 
     def _tell(self, line: str) -> None:
         """Show what is new; a server that is away for a night is told of once."""
         if line != self._said:
             self._said = line
             self._show(line)
+
+
+@dataclass(frozen=True)
+class _Road:
+    """Where the streams of one plane lead here, and the connections that they have there."""
+
+    connections: _Connections
+    attached: Callable[[Places], Attached]
 
 
 class _Connections:

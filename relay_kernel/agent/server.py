@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.agent.departure import Departure, watch_sleep
+from relay_kernel.agent.greeting import read_greeting
 from relay_kernel.agent.host import KernelHost
 from relay_kernel.agent.identity import introduction
 from relay_kernel.link.clock import now
@@ -25,7 +26,7 @@ from relay_kernel.store.chunks import Store, sweep
 from relay_kernel.store.spool import SpoolFile
 from relay_kernel.wire import frames, notes
 from relay_kernel.wire.errors import ProtocolError
-from relay_kernel.wire.frames import Decoder, Note, Type
+from relay_kernel.wire.frames import Type
 from relay_kernel.wire.session import Answered, Parted, Received, Session, SessionEvent
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class AgentServer:
     async def _connected(self, stream: Stream) -> None:
         try:
             async with asyncio.timeout(GREETING):
-                hello = await _greeting(stream)
+                hello = await read_greeting(stream)
             guest = await self._find(hello)
         except (ProtocolError, OSError, TimeoutError) as error:
             log.warning("a link was refused: %s", error or "no greeting")
@@ -243,16 +244,6 @@ class AgentServer:
 
 class _RefusedError(Exception):
     """We will not go on with this session."""
-
-
-async def _greeting(stream: Stream) -> dict[str, Any]:
-    decoder = Decoder(largest=1 << 16)
-    while data := await stream.read():
-        for frame in decoder.feed(data):
-            if isinstance(frame, Note) and frame.type is Type.HELLO:
-                return frame.fields
-            raise ProtocolError("the peer sent something else before its greeting")
-    raise ProtocolError("the link was cut before a greeting")
 
 
 def run_agent(places: Places) -> int:

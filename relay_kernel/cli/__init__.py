@@ -12,8 +12,8 @@ from relay_kernel import __version__
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError
 
-#: Command -> its module here, which has a function of the command's name.
-COMMANDS = ("add", "join", "remove", "status", "demo", "hub", "agent", "gateway")
+#: The modules of the commands, each with a function of its own name.
+COMMANDS = ("add", "join", "remove", "status", "demo", "hub", "agent", "gateway", "files_plane")
 
 #: Exit status: what was asked failed.
 FAILED = 1
@@ -51,7 +51,9 @@ def build_app() -> typer.Typer:
 
     for name in COMMANDS:
         module = importlib.import_module(f"relay_kernel.cli.{name}")
-        app.command(name, hidden=getattr(module, "HIDDEN", False))(getattr(module, name))
+        app.command(name.replace("_", "-"), hidden=getattr(module, "HIDDEN", False))(
+            getattr(module, name)
+        )
     return app
 
 

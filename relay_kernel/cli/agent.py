@@ -14,6 +14,9 @@ def agent(
     attach: Annotated[
         bool, typer.Option("--attach", help="Join this command's input and output to the agent.")
     ] = False,
+    files: Annotated[
+        bool, typer.Option("--files", hidden=True, help="Be the file plane's end, on these.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> int:
     """Own the kernels of a PC. Started by the server over SSH when it is needed."""
@@ -24,6 +27,10 @@ def agent(
         from relay_kernel.agent.attach import attach as join
 
         return join(find_places())
+    if files:
+        from relay_kernel.agent.files import run_files
+
+        return run_files(find_places())
     from relay_kernel.agent.server import run_agent
 
     return run_agent(find_places())

@@ -8,21 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import subprocess
-import sys
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from relay_kernel import __version__
 from relay_kernel.core.errors import RelayError
-from relay_kernel.hub.lock import AlreadyRunningError, take_lock
-from relay_kernel.link.errors import DialError
+from relay_kernel.hub.start import HUB, Service, start
+from relay_kernel.link.errors import DialError, OutdatedError
 from relay_kernel.link.peer import is_own
-from relay_kernel.settings.paths import find_places
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relay_kernel.settings.paths import Places
 
 #: Seconds for a hub to start and listen.
@@ -32,9 +26,6 @@ START_TIMEOUT = 15.0
 #: of which the hub bounds itself.
 ANSWER_TIMEOUT = 45.0
 
-#: A hub's log is begun anew beyond this many bytes.
-LOG_MAX = 4_000_000
-
 _POLL = 0.02
 
 #: Seconds before a hub that ended at once is started again.
@@ -43,7 +34,9 @@ _RESTART = 2.0
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def open_stream(places: Places, target_name: str, *, patience: float = 0.0) -> Streams:
+async def open_stream(
+    places: Places, target_name: str, *, patience: float = 0.0, plane: str = ""
+) -> Streams:
     """A byte stream to the agent of ``target_name``, through the hub.
 
     The stream ends when the connection to the PC does; open another then. It is this caller's
@@ -54,8 +47,11 @@ async def open_stream(places: Places, target_name: str, *, patience: float = 0.0
         target_name: As in ``config.toml``.
         patience: Seconds that the hub shall wait for a target that dials in and is not there. So
             the stream opens the moment it is, and not when somebody happens to ask again.
+        plane: Empty for the agent, ``files`` for the end of the file plane, over an SSH connection
+            of its own.
 
     Raises:
+        OutdatedError: The hub is of another version; only for a plane.
         DialError: With one line that says what to do, and whether a redial may help.
     """
     try:
@@ -64,6 +60,7 @@ async def open_stream(places: Places, target_name: str, *, patience: float = 0.0
                 reader, writer = await reach_hub(places)
                 limit.reschedule(asyncio.get_running_loop().time() + patience + ANSWER_TIMEOUT)
                 wish = {"open": target_name, "patience": patience, "version": __version__}
+                wish |= {"plane": plane} if plane else {}
                 if await _ask(reader, writer, wish):
                     return reader, writer
                 # The hub was just ending itself; the next round starts another.
@@ -74,27 +71,35 @@ async def open_stream(places: Places, target_name: str, *, patience: float = 0.0
 
 
 async def reach_hub(places: Places) -> Streams:
-    """Connect to the hub; start it where none runs, and again where that one ended.
+    """Connect to the hub: see :func:`reach`."""
+    return await reach(places, HUB)
+
+
+async def reach(places: Places, service: Service) -> Streams:
+    """Connect to a service; start it where none runs, and again where that one ended.
 
     Tries for ever: the caller bounds it.
 
     Raises:
         DialError: It cannot be started, or another user serves in its place.
     """
+    socket = service.socket(places)
     loop = asyncio.get_running_loop()
     start_at = loop.time()
     while True:
         with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-            reader, writer = await asyncio.open_unix_connection(places.hub_socket)
+            reader, writer = await asyncio.open_unix_connection(socket)
             if is_own(writer.get_extra_info("socket")):
                 return reader, writer
             writer.transport.abort()
-            raise DialError(f"{places.hub_socket} belongs to another user", permanent=True)
+            raise DialError(f"{socket} belongs to another user", permanent=True)
         if loop.time() >= start_at:
             try:
-                await asyncio.to_thread(start_hub, places)
+                await asyncio.to_thread(start, places, service)
             except (RelayError, OSError) as error:
-                raise DialError(f"the hub cannot be started: {error}", permanent=True) from error
+                raise DialError(
+                    f"{service.name} cannot be started: {error}", permanent=True
+                ) from error
             start_at = loop.time() + _RESTART
         await asyncio.sleep(_POLL)
 
@@ -117,6 +122,8 @@ async def _ask(
             writer.transport.abort()
             return False
         said = json.loads(answer)
+        if said.get("outdated"):
+            raise OutdatedError(said["error"])
         if "error" in said:
             raise DialError(
                 said["error"],
@@ -130,46 +137,5 @@ async def _ask(
 
 
 def start_hub(places: Places) -> None:
-    """Start a hub that outlives this process, unless one runs or is starting.
-
-    The hub's lock is taken here and handed down to it. So however many kernels need a hub at one
-    moment, one is started, and the next only when that one has ended.
-
-    Raises:
-        RelayError: The folders cannot be made, or are not this user's own.
-        OSError: The log cannot be written.
-    """
-    places.make()
-    try:
-        lock = take_lock(places)
-    except AlreadyRunningError:
-        return
-    with lock, _open_log(places.hub_log) as output:
-        hub = (sys.executable, "-P", "-m", "relay_kernel.cli", "hub", "--lock", str(lock.fileno()))
-        # The shell in between ends at once, so that no child is left for anybody to wait for.
-        subprocess.run(
-            ["/bin/sh", "-c", '"$@" &', "sh", *hub],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=[lock.fileno()],
-            start_new_session=True,
-            cwd="/",
-            env=_environment(places),
-            check=False,
-        )
-
-
-def _open_log(path: Path) -> IO[bytes]:
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_MAX:
-            path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
-
-
-def _environment(places: Places) -> dict[str, str]:
-    """Ours, so that the hub finds the same ``places`` from the folder that it runs in."""
-    env = dict(os.environ)
-    if env.get("RELAY_HOME") or find_places() != places:
-        env["RELAY_HOME"] = str(places.config.parent)
-    return env
+    """Start a hub that outlives this process: see :func:`relay_kernel.hub.start.start`."""
+    start(places, HUB)

@@ -58,11 +58,12 @@ class JoinedTrunk:
         self._line: _Line | None = None
         self._arrived = asyncio.Event()
 
-    async def open_channel(self, patience: float = 0.0) -> SocketChannel:
+    async def open_channel(self, patience: float = 0.0, plane: str = "") -> SocketChannel:
         """A new byte stream to the agent.
 
         Args:
             patience: Seconds to wait for the PC, where it is not there.
+            plane: Empty for the agent, ``files`` for the end of the file plane.
 
         Raises:
             DialError: The PC is not there, or cannot start its agent.
@@ -72,20 +73,20 @@ class JoinedTrunk:
         while True:
             line = await self._reach(until - clock(), waits=patience > 0)
             try:
-                return await self._ask(line)
+                return await self._ask(line, plane)
             except _LineLostError:
                 # A line that was cut a moment ago may not be known to be; the next one may do.
                 if clock() >= until:
                     raise
 
-    async def _ask(self, line: _Line) -> SocketChannel:
+    async def _ask(self, line: _Line, plane: str) -> SocketChannel:
         """Have the PC open a stream, over the line that stands."""
         ticket = secrets.token_hex(8)
         waiting: asyncio.Future[SocketChannel] = asyncio.get_running_loop().create_future()
         line.awaited[ticket] = waiting
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
-                await line.lines.send(open=ticket)
+                await line.lines.send(open=ticket, **({"plane": plane} if plane else {}))
                 return await waiting
         except TimeoutError as error:
             raise DialError(f"{self._where(line)} opens no stream in {OPEN_TIMEOUT:g} s") from error
@@ -97,7 +98,7 @@ class JoinedTrunk:
         finally:
             line.awaited.pop(ticket, None)
 
-    def started_badly(self, complaint: str) -> None:
+    def started_badly(self, complaint: str, plane: str = "") -> None:
         """Never said of a PC that dials in: it opens a stream only once its agent is there."""
 
     def close(self) -> None:

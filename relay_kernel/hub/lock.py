@@ -1,4 +1,4 @@
-"""There is one hub a user: whoever holds this lock is it, or is about to start it."""
+"""There is one of each service a user: whoever holds its lock is it, or is about to start it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ from typing import IO, TYPE_CHECKING
 from relay_kernel.core.errors import RelayError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relay_kernel.settings.paths import Places
 
 
 class AlreadyRunningError(RelayError):
-    """Another hub of this user serves, or is starting; that is as good."""
+    """Another one of this user serves, or is starting; that is as good."""
 
 
 def take_lock(places: Places) -> IO[bytes]:
-    """Take the lock; it is held until the file, and every copy that a child has, is closed.
+    """Take the hub's lock: see :func:`take`."""
+    return take(places.hub_lock, "the hub")
+
+
+def take(path: Path, name: str) -> IO[bytes]:
+    """Take a lock; it is held until the file, and every copy that a child has, is closed.
 
     Raises:
         AlreadyRunningError: Somebody holds it.
     """
-    file = places.hub_lock.open("ab")
+    file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise AlreadyRunningError("the hub runs already") from error
+        raise AlreadyRunningError(f"{name} runs already") from error
     return file

@@ -15,7 +15,7 @@ from relay_kernel.core.errors import RelayError
 from relay_kernel.hub.joined import JoinedTrunk
 from relay_kernel.hub.status import StatusBoard
 from relay_kernel.hub.trunk import Trunk
-from relay_kernel.link.errors import DialError, LinkError
+from relay_kernel.link.errors import DialError, LinkError, OutdatedError
 from relay_kernel.link.peer import is_own
 from relay_kernel.link.socket_channel import SocketChannel
 from relay_kernel.link.splice import splice
@@ -40,6 +40,9 @@ STREAM = "relay-join stream "
 
 #: Said to a client whose first line is no wish.
 NOT_UNDERSTOOD = "the hub did not understand: is that another version of relay-kernel?"
+
+#: What a stream may lead to at a target: its agent, or the end of its file plane.
+PLANES = ("", "files")
 
 #: Seconds that a client may wait here for a PC that dials in.
 PATIENCE_MAX = 60.0
@@ -127,36 +130,45 @@ class Hub:
     async def _open(
         self, wish: dict[str, object], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """A notebook wants a stream to the agent of a target."""
+        """A notebook wants a stream to the agent of a target, or the file plane one to its end."""
         patience = wish.get("patience")
         seconds = float(patience) if isinstance(patience, int | float) else 0.0
+        plane = str(wish.get("plane", ""))
+        if plane not in PLANES:
+            raise ValueError(f"there is no plane {plane!r}")
         try:
-            if self._makes_way(wish.get("version", __version__)):
+            if self._makes_way(wish.get("version", __version__), plane):
                 return
             trunk = self._trunk(str(wish.get("open")))
-            channel = await trunk.open_channel(min(seconds, PATIENCE_MAX))
+            channel = await trunk.open_channel(min(seconds, PATIENCE_MAX), plane)
         except RelayError as error:
             permanent = not isinstance(error, DialError) or error.permanent
             waited = isinstance(error, DialError) and error.waited
-            await _answer(writer, {"error": str(error), "permanent": permanent, "waited": waited})
+            outdated = isinstance(error, OutdatedError)
+            answer = {"error": str(error), "permanent": permanent, "waited": waited}
+            await _answer(writer, {**answer, "outdated": outdated})
             return
-        self._streams += 1
+        # The file plane's streams keep nobody from another version: it changes with the hub.
+        counted = 0 if plane else 1
+        self._streams += counted
         try:
             await _answer(writer, {"ok": True})
             if await splice(reader, writer, channel) == 0 and await channel.finish(1.0):
-                trunk.started_badly(channel.complaint)
+                trunk.started_badly(channel.complaint, plane)
         finally:
-            self._streams -= 1
+            self._streams -= counted
             channel.close()
 
-    def _makes_way(self, version: object) -> bool:
+    def _makes_way(self, version: object, plane: str) -> bool:
         """End for a notebook of another version, unless others of ours are served.
 
         Raises:
-            DialError: They are.
+            DialError: They are; or it is a file plane of another version, which shall end.
         """
         if version == __version__:
             return False
+        if plane:
+            raise OutdatedError(f"the hub is version {__version__}, and the file plane {version}")
         if self._streams:
             raise DialError(
                 f"the hub is version {__version__} and this notebook {version}: "

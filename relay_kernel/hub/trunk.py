@@ -33,18 +33,23 @@ START_MEMORY = 1.0
 #: The same for an installation: it failed after minutes, and would again.
 INSTALL_MEMORY = 60.0
 
+#: What such a failure is kept under: it answers for every plane.
+_ALL = "*"
+
 
 @dataclass(frozen=True)
 class _Line:
     conn: Connection
     command: str
+    plane: str
 
 
 class Trunk:
     """All channels to one target. Dials when a client asks, never by itself.
 
-    One connection carries everybody. Another is dialled only when the PC's sshd grants no more
-    channels on those that stand.
+    One connection carries everybody, and one more the files: what is large never stands before a
+    kernel's message. Another is dialled only when the PC's sshd grants no more channels on those
+    that stand.
     """
 
     def __init__(self, target: TargetConfig, places: Places, board: StatusBoard) -> None:
@@ -52,25 +57,26 @@ class Trunk:
         self._places = places
         self._board = board
         self._lines: list[_Line] = []
-        self._dialling: asyncio.Task[_Line] | None = None
+        self._dialling: dict[str, asyncio.Task[_Line]] = {}
         self._installing: asyncio.Task[None] | None = None
         self._watchers: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._failure: tuple[DialError, float] | None = None
+        self._failures: dict[str, tuple[DialError, float]] = {}
 
-    async def open_channel(self, patience: float = 0.0) -> Channel:
+    async def open_channel(self, patience: float = 0.0, plane: str = "") -> Channel:
         """A new byte stream to the agent, on the connection that stands or a new one.
 
         Args:
             patience: Without effect: whoever dials learns soon enough.
+            plane: Empty for the agent, ``files`` for the end of the file plane.
 
         Raises:
             DialError: Says what to do. The same for all who ask within :data:`DIAL_MEMORY`.
         """
-        self._recall_failure()
+        self._recall_failure(plane)
         if self._installing is not None:
             raise self._being_installed()
-        for line in reversed(self._lines):
+        for line in reversed([line for line in self._lines if line.plane == plane]):
             try:
                 return await line.conn.open_channel(line.command)
             except TooManyChannelsError:
@@ -79,36 +85,37 @@ class Trunk:
                 # A connection that starts nothing is of no use to the others either.
                 line.conn.abort()
                 raise
-        line = await self._dial()
+        line = await self._dial(plane)
         return await line.conn.open_channel(line.command)
 
-    def started_badly(self, complaint: str) -> None:
+    def started_badly(self, complaint: str, plane: str = "") -> None:
         """The agent's command ended before it had said anything."""
         reason = f"{place(self.target)}: the agent did not start: {complaint or 'it said nothing'}"
-        self._fail(DialError(reason), START_MEMORY)
+        self._fail(DialError(reason), START_MEMORY, plane)
 
     def close(self) -> None:
         """End all connections and with them all channels, now. Nothing more is reported."""
         self._closed = True
-        for task in (self._dialling, self._installing):
+        for task in (*self._dialling.values(), self._installing):
             if task is not None:
                 task.cancel()
         for line in self._lines:
             line.conn.abort()
 
-    async def _dial(self) -> _Line:
+    async def _dial(self, plane: str) -> _Line:
         """Join the dial that is under way, or begin one."""
-        if self._dialling is None:
-            self._dialling = asyncio.create_task(self._connect())
-            self._dialling.add_done_callback(self._dialled)
+        dial = self._dialling.get(plane)
+        if dial is None:
+            dial = self._dialling[plane] = asyncio.create_task(self._connect(plane))
+            dial.add_done_callback(lambda done: self._dialled(done, plane))
         # A client that goes away does not take the dial from the others.
-        return await asyncio.shield(self._dialling)
+        return await asyncio.shield(dial)
 
-    async def _connect(self) -> _Line:
+    async def _connect(self, plane: str) -> _Line:
         conn = await connect(self.target, self._places)
         try:
             around = await probe(conn)
-            line = _Line(conn, attach_command(conn, around))
+            line = _Line(conn, attach_command(conn, around, plane), plane)
         except MissingAgentError as error:
             # The connection is the installation's from here on.
             log.info("%s", error)
@@ -118,7 +125,8 @@ class Trunk:
             conn.abort()
             raise
         self._lines.append(line)
-        self._failure = None
+        for answered in (plane, _ALL):
+            self._failures.pop(answered, None)
         self._board.linked(self.target.name, around.host)
         watcher = asyncio.create_task(self._watch(line))
         self._watchers.add(watcher)
@@ -134,10 +142,10 @@ class Trunk:
             await install_agent(conn, around, show=lambda step: log.info("%s: %s", name, step))
             log.info("%s has the agent of relay-kernel %s now", name, __version__)
         except DialError as error:
-            self._fail(error, INSTALL_MEMORY)
+            self._fail(error, INSTALL_MEMORY, _ALL)
         except Exception as error:
             log.exception("the agent could not be installed on %s", name)
-            self._fail(DialError(f"{place(self.target)}: {error}"), INSTALL_MEMORY)
+            self._fail(DialError(f"{place(self.target)}: {error}"), INSTALL_MEMORY, _ALL)
         finally:
             self._installing = None
             conn.abort()
@@ -148,21 +156,20 @@ class Trunk:
             "cells run elsewhere until it is there"
         )
 
-    def _recall_failure(self) -> None:
-        if self._failure is not None:
-            error, until = self._failure
+    def _recall_failure(self, plane: str) -> None:
+        for error, until in [self._failures[p] for p in (plane, _ALL) if p in self._failures]:
             if asyncio.get_running_loop().time() < until:
                 raise DialError(error.reason, permanent=error.permanent)
 
-    def _dialled(self, dial: asyncio.Task[_Line]) -> None:
-        self._dialling = None
+    def _dialled(self, dial: asyncio.Task[_Line], plane: str) -> None:
+        self._dialling.pop(plane, None)
         error = None if dial.cancelled() else dial.exception()
         if isinstance(error, DialError):
-            self._fail(error, DIAL_MEMORY)
+            self._fail(error, DIAL_MEMORY, plane)
 
-    def _fail(self, error: DialError, memory: float) -> None:
+    def _fail(self, error: DialError, memory: float, plane: str) -> None:
         log.info("%s", error.reason)
-        self._failure = (error, asyncio.get_running_loop().time() + memory)
+        self._failures[plane] = (error, asyncio.get_running_loop().time() + memory)
         if not self._lines:
             self._board.absent(self.target.name, error.reason)
 

@@ -39,5 +39,12 @@ class MissingAgentError(DialError):
     """The PC has a Python, and no agent of this version: one can be put there."""
 
 
+class OutdatedError(DialError):
+    """The hub is of another version than this process, which shall end and be started anew."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, permanent=True)
+
+
 class LoginRefusedError(DialError):
     """The other machine runs SSH, is the right one, and lets this key not in."""

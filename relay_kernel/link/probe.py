@@ -117,13 +117,14 @@ async def probe(conn: Connection, *, everything: bool = False) -> Surroundings:
     return _parse(facts)
 
 
-def attach_command(conn: Connection, around: Surroundings) -> str:
-    """The command that joins its input and output to the agent on the PC.
+def attach_command(conn: Connection, around: Surroundings, plane: str = "") -> str:
+    """The command that joins its input and output to the agent on the PC, or to a plane's end.
 
     Raises:
         DialError: No agent of this version is there; says what to do.
     """
-    return shlex.join([agent_python(conn, around), "-m", "relay_kernel.cli", "agent", "--attach"])
+    how = f"--{plane}" if plane else "--attach"
+    return shlex.join([agent_python(conn, around), "-m", "relay_kernel.cli", "agent", how])
 
 
 def agent_python(conn: Connection, around: Surroundings) -> str:

@@ -92,6 +92,20 @@ class Pump:
                 self.close_link()
             stream.close()
 
+    async def run_until(
+        self, stream: Stream, over: asyncio.Event, *, hello: dict[str, object] | None = None
+    ) -> str:
+        """Like :meth:`run`, but also end when ``over`` is set."""
+        run = asyncio.ensure_future(self.run(stream, hello=hello))
+        wait = asyncio.ensure_future(over.wait())
+        try:
+            await asyncio.wait({run, wait}, return_when=asyncio.FIRST_COMPLETED)
+            return run.result() if run.done() else "it was ended here"
+        finally:
+            for task in (run, wait):
+                task.cancel()
+            await asyncio.gather(run, wait, return_exceptions=True)
+
     async def _read(self, stream: Stream) -> None:
         while not self._why and (data := await stream.read()):
             if self._stream is not stream:

@@ -55,6 +55,31 @@ class Places:
         return self.log / "hub.log"
 
     @property
+    def files_socket(self) -> Path:
+        """Where the file plane listens on the server."""
+        return self.run / "files.sock"
+
+    @property
+    def files_lock(self) -> Path:
+        """Held by the one file plane that runs on the server."""
+        return self.run / "files.lock"
+
+    @property
+    def files_log(self) -> Path:
+        """What the file plane has to say."""
+        return self.log / "files.log"
+
+    @property
+    def files_end_lock(self) -> Path:
+        """Held by the one end of the file plane that runs on a PC."""
+        return self.run / "files-end.lock"
+
+    @property
+    def files(self) -> Path:
+        """One folder for each folder that is kept equal: its index, and what both ends had."""
+        return self.state / "files"
+
+    @property
     def agent_socket(self) -> Path:
         """Where the agent listens on a PC."""
         return self.run / "agent.sock"

@@ -1,0 +1,1 @@
+"""One end of the file plane: a folder that is looked at, served, and changed in safe steps."""

@@ -1,0 +1,176 @@
+"""What has still to be done at one end, and what of it is next.
+
+Order: folders first, since they cost nothing and others wait for them; then what is small or links,
+the newest first; what is large travels beside that, and is committed when it has come. Deletions go
+last and deepest first. A folder is deleted only when nothing that lies below waits any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel.core.tree import Kind, is_folder
+from relay_kernel.files.digest import CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from relay_kernel.core.plan import Change
+
+#: Changes of a batch, at most; and their bytes.
+BATCH = 2000
+BATCH_BYTES = 2 << 20
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One change, on its way."""
+
+    change: Change
+    origin: bytes
+    """Where the other end has the content; or this end, where it moves a version of its own."""
+    own: bool = False
+    """The content is at this very end already: a conflict copy of what lies at ``origin``."""
+    recorded: bool = True
+    """Whether the base follows as soon as this is done."""
+    staged: Any = None
+    """What has come over piece by piece, ready to be committed."""
+    brought: bool = field(default=False)
+    """Whether :attr:`staged` is there."""
+
+    @property
+    def path(self) -> bytes:
+        """Where."""
+        return self.change.path
+
+    @property
+    def carries(self) -> bool:
+        """Whether content has to be brought: not for a mode, a folder, a link, a deletion."""
+        old, new = self.change.old, self.change.new
+        if new is None or new.kind is not Kind.FILE:
+            return False
+        return old is None or old.kind is not Kind.FILE or old.content != new.content
+
+    @property
+    def travels_alone(self) -> bool:
+        """Whether its content goes piece by piece, and not within a batch."""
+        return self.carries and not self.brought and (self.own or self.size > CHUNK)
+
+    @property
+    def size(self) -> int:
+        """Bytes of content that have to be brought."""
+        return self.change.new.size if self.carries and self.change.new else 0
+
+    @property
+    def rank(self) -> tuple[int, int, bytes]:
+        """Folders in the order of their paths; the rest by size, the newest first."""
+        new = self.change.new
+        if new is None or is_folder(new):
+            return (-1, 0, self.path)
+        return (self.size.bit_length(), -new.mtime_ns, self.path)
+
+
+class Backlog:
+    """The jobs for one end. One a path; each is waiting, or under way."""
+
+    def __init__(self) -> None:
+        self._making: dict[bytes, Job] = {}
+        self._clearing: dict[bytes, Job] = {}
+        self.running: dict[bytes, Job] = {}
+
+    def __len__(self) -> int:
+        return len(self._making) + len(self._clearing) + len(self.running)
+
+    def __contains__(self, path: bytes) -> bool:
+        return path in self._making or path in self._clearing or path in self.running
+
+    @property
+    def waiting(self) -> set[bytes]:
+        """Paths of what is not under way yet."""
+        return self._making.keys() | self._clearing.keys()
+
+    def __iter__(self) -> Iterator[Job]:
+        for jobs in (self.running, self._making, self._clearing):
+            yield from jobs.values()
+
+    @property
+    def size(self) -> int:
+        """Bytes that have to be brought."""
+        return sum(job.size for job in self)
+
+    def put(self, job: Job) -> None:
+        """Add a job, in place of one that waits there."""
+        self.discard([job.path])
+        jobs = self._clearing if job.change.clears else self._making
+        jobs[job.path] = job
+
+    def discard(self, paths: Iterable[bytes]) -> list[Job]:
+        """Forget what waits at these paths; returns it."""
+        gone = []
+        for path in paths:
+            for jobs in (self._making, self._clearing):
+                if job := jobs.pop(path, None):
+                    gone.append(job)
+        return gone
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for jobs in (self._making, self._clearing, self.running):
+            jobs.clear()
+
+    # ------------------------------------------------------------------ what is next
+
+    def take_batch(self) -> list[Job]:
+        """The next jobs to be committed together, in an order that works; they are under way."""
+        batch: list[Job] = []
+        size = 0
+        ready = (job for job in self._making.values() if not job.travels_alone)
+        for job in nsmallest(BATCH, ready, key=lambda job: job.rank):
+            inline = 0 if job.brought else job.size
+            if batch and size + inline > BATCH_BYTES:
+                break
+            size += inline
+            batch.append(job)
+        batch.sort(key=lambda job: job.path)
+        if len(batch) < BATCH:
+            batch += self._take_clearing(BATCH - len(batch))
+        for job in batch:
+            self._making.pop(job.path, None)
+            self._clearing.pop(job.path, None)
+            self.running[job.path] = job
+        return batch
+
+    def _take_clearing(self, count: int) -> list[Job]:
+        found = sorted(self._clearing.values(), key=lambda job: job.path, reverse=True)[:count]
+        if not found:
+            return []
+        # A file that comes in a folder's place, once what is below is gone, may be on its way.
+        return [job for job in found if not job.travels_alone]
+
+    def take_large(self) -> Job | None:
+        """The next job that travels alone; it is under way."""
+        waiting = [
+            job
+            for jobs in (self._making, self._clearing)
+            for job in jobs.values()
+            if job.travels_alone
+        ]
+        if not waiting:
+            return None
+        job = min(waiting, key=lambda job: job.rank)
+        (self._clearing if job.change.clears else self._making).pop(job.path)
+        self.running[job.path] = job
+        return job
+
+    def back(self, job: Job) -> None:
+        """It has come over, and waits to be committed."""
+        self.running.pop(job.path, None)
+        self.put(job)
+
+    def done(self, jobs: Iterable[Job]) -> None:
+        """They are over, one way or the other."""
+        for job in jobs:
+            if self.running.get(job.path) is job:
+                del self.running[job.path]

@@ -1,0 +1,192 @@
+"""What both ends of a pair last had, and had on disk: the third tree of every decision.
+
+It lives on the server, one file for each folder and target. What is not in it in time costs a
+second look; what is in it too early costs a file. So it follows only what is durable at both ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relay_kernel.core.tree import Entry, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS entries (
+    path BLOB PRIMARY KEY, kind TEXT NOT NULL, content BLOB NOT NULL,
+    mode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS conflicts (
+    path BLOB NOT NULL, copy BLOB NOT NULL, at REAL NOT NULL, PRIMARY KEY (path, copy)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+_PUT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A conflict that nobody has looked at yet."""
+
+    path: bytes
+    copy: bytes
+    """Where the target's version is, at both ends."""
+    at: float
+    """Seconds since the epoch."""
+
+
+class Base:
+    """The base of one pair. Calls that write wait for the disk: make them in a thread.
+
+    Attributes:
+        entries: the tree. Not changed by :meth:`write`: whoever reads it brings it up to date, with
+            :meth:`follow`, where he reads it.
+        conflicts: those that are open.
+        id: names this base; new whenever one is begun from nothing.
+        damaged: whether there was one that could not be read; it was put aside.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Open it, or begin one.
+
+        Raises:
+            OSError: the folder is missing, full or not writable.
+            sqlite3.Error: likewise.
+        """
+        self._file = file
+        self._lock = threading.Lock()
+        self.damaged = False
+        self.entries: dict[bytes, Entry] = {}
+        self.conflicts: list[Recorded] = []
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self.damaged = True
+            self._put_aside()
+            self._open()
+
+    def _open(self) -> None:
+        self._db = sqlite3.connect(self._file, check_same_thread=False, isolation_level=None)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_TABLES)
+            self._file.chmod(0o600)
+            self._load()
+            self.id = self.fact("id") or self._begin()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _load(self) -> None:
+        rows = self._db.execute("SELECT path, kind, content, mode, size, mtime_ns FROM entries")
+        kinds = {kind.value: kind for kind in Kind}
+        self.entries = {
+            path: Entry(kinds[kind], content, mode, size, mtime)
+            for path, kind, content, mode, size, mtime in rows
+        }
+        found = self._db.execute("SELECT path, copy, at FROM conflicts ORDER BY at")
+        self.conflicts = [Recorded(*row) for row in found]
+
+    def _begin(self) -> str:
+        name = secrets.token_hex(8)
+        self.remember(id=name)
+        return name
+
+    def _put_aside(self) -> None:
+        for ending in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                part = self._file.with_name(self._file.name + ending)
+                part.replace(part.with_name(f"damaged-{part.name}"))
+
+    # ------------------------------------------------------------------ the tree
+
+    def write(self, changes: Mapping[bytes, Entry | None]) -> None:
+        """Make ``changes`` durable.
+
+        Raises:
+            sqlite3.Error: the disk refused.
+        """
+        gone = [(path,) for path, entry in changes.items() if entry is None]
+        there = [
+            (path, entry.kind.value, entry.content, entry.mode, entry.size, entry.mtime_ns)
+            for path, entry in changes.items()
+            if entry is not None
+        ]
+        with self._lock, _transaction(self._db):
+            self._db.executemany("DELETE FROM entries WHERE path = ?", gone)
+            self._db.executemany(_PUT, there)
+
+    def follow(self, changes: Mapping[bytes, Entry | None]) -> None:
+        """Bring :attr:`entries` up to what was written."""
+        for path, entry in changes.items():
+            if entry is None:
+                self.entries.pop(path, None)
+            else:
+                self.entries[path] = entry
+
+    def clear(self) -> None:
+        """Begin anew, from nothing: what is at either end is then new."""
+        with self._lock, _transaction(self._db):
+            self._db.execute("DELETE FROM entries")
+        self.entries.clear()
+
+    # ------------------------------------------------------------------ facts
+
+    def fact(self, name: str) -> str:
+        """What was remembered under ``name``; empty: nothing."""
+        with self._lock:
+            row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def remember(self, **facts: str) -> None:
+        """Keep some facts about the pair."""
+        with self._lock, _transaction(self._db):
+            self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+
+    # ------------------------------------------------------------------ conflicts
+
+    def add_conflicts(self, found: Iterable[Recorded]) -> list[Recorded]:
+        """Record conflicts; returns those that were not known."""
+        known = {(conflict.path, conflict.copy) for conflict in self.conflicts}
+        new = [conflict for conflict in found if (conflict.path, conflict.copy) not in known]
+        if new:
+            with self._lock, _transaction(self._db):
+                rows = [(conflict.path, conflict.copy, conflict.at) for conflict in new]
+                self._db.executemany("INSERT OR REPLACE INTO conflicts VALUES (?, ?, ?)", rows)
+            self.conflicts += new
+        return new
+
+    def end_conflicts(self, copies: Iterable[bytes]) -> None:
+        """The conflicts with these copies are resolved, or dismissed."""
+        ended = set(copies)
+        with self._lock, _transaction(self._db):
+            rows = [(copy,) for copy in ended]
+            self._db.executemany("DELETE FROM conflicts WHERE copy = ?", rows)
+        self.conflicts = [conflict for conflict in self.conflicts if conflict.copy not in ended]
+
+    def close(self) -> None:
+        """End; nothing may be called afterwards."""
+        with self._lock:
+            self._db.close()
+
+
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
