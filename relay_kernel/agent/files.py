@@ -22,6 +22,7 @@ import psutil
 from relay_kernel.agent.greeting import read_greeting
 from relay_kernel.agent.identity import boot_id, introduction
 from relay_kernel.files.end import End
+from relay_kernel.link.loop import run
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stdio import open_stdio
 from relay_kernel.wire import frames, notes
@@ -57,7 +58,7 @@ def run_files(places: Places) -> int:
         return 1
     with lock:
         _stand_back()
-        asyncio.run(_main(places))
+        run(_main(places))
     return 0
 
 
@@ -106,7 +107,7 @@ def _stand_back() -> None:
 
 
 async def _main(places: Places) -> None:
-    stream = await open_stdio()
+    stream = open_stdio()
     try:
         async with asyncio.timeout(GREETING):
             hello = await read_greeting(stream)

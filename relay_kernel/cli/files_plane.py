@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from typing import Annotated
@@ -26,6 +25,7 @@ def files_plane(
     )
     from relay_kernel.hub.files import FilesService
     from relay_kernel.hub.lock import AlreadyRunningError, take
+    from relay_kernel.link.loop import run
 
     places = find_places().make()
     try:
@@ -35,4 +35,4 @@ def files_plane(
         logging.getLogger(__name__).info("%s", error)
         return
     with held:
-        asyncio.run(FilesService(places, idle_after=idle_after).run())
+        run(FilesService(places, idle_after=idle_after).run())

@@ -28,10 +28,10 @@ class PipeStream:
     Args:
         source: Is read from.
         sink: Is written to; may be a duplicate of ``source``.
-        lender: Is closed with the stream: whoever lent the descriptors waits for that.
+        lender: Who lent them, if anybody did: is closed with the stream, and waits for that.
     """
 
-    def __init__(self, source: int, sink: int, lender: socket.socket) -> None:
+    def __init__(self, source: int, sink: int, lender: socket.socket | None = None) -> None:
         self._source, self._sink, self._lender = source, sink, lender
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[memoryview] = deque()
@@ -96,7 +96,8 @@ class PipeStream:
         self._written.set()
         for number in {self._source, self._sink}:
             os.close(number)
-        self._lender.close()
+        if self._lender is not None:
+            self._lender.close()
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import socket
-import stat
 import threading
+from typing import TYPE_CHECKING
 
-from relay_kernel.link.stream import SocketStream
+from relay_kernel.link.pipes import PipeStream
+
+if TYPE_CHECKING:
+    import socket
 
 _CHUNK = 256 << 10
-_LIMIT = 1 << 20
 
 
 def join_stdio(connection: socket.socket) -> None:
@@ -40,20 +40,9 @@ def _write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-async def open_stdio() -> SocketStream:
+def open_stdio() -> PipeStream:
     """Standard input and output as one stream. Nothing else may use them."""
     source, sink = os.dup(0), os.dup(1)
     # Whatever prints must not print into the stream.
     os.dup2(2, 1)
-    if stat.S_ISSOCK(os.fstat(source).st_mode):
-        # Both are one socket; a transport for pipes takes what comes over it for its end.
-        os.close(sink)
-        return SocketStream(*await asyncio.open_unix_connection(sock=socket.socket(fileno=source)))
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(_LIMIT)
-    protocol = asyncio.StreamReaderProtocol(reader)
-    await loop.connect_read_pipe(lambda: protocol, os.fdopen(source, "rb", buffering=0))
-    transport, flow = await loop.connect_write_pipe(
-        asyncio.streams.FlowControlMixin, os.fdopen(sink, "wb", buffering=0)
-    )
-    return SocketStream(reader, asyncio.StreamWriter(transport, flow, None, loop))
+    return PipeStream(source, sink)
