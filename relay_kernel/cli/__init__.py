@@ -12,8 +12,11 @@ from relay_kernel import __version__
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError
 
-#: The modules of the commands, each with a function of its own name.
-COMMANDS = ("add", "join", "remove", "status", "demo", "hub", "agent", "gateway", "files_plane")
+#: The modules of the commands, each with a function or a group of its own name.
+COMMANDS = (
+    *("add", "join", "remove", "status", "files", "sync", "demo"),
+    *("hub", "agent", "gateway", "files_plane"),
+)
 
 #: Exit status: what was asked failed.
 FAILED = 1
@@ -51,9 +54,12 @@ def build_app() -> typer.Typer:
 
     for name in COMMANDS:
         module = importlib.import_module(f"relay_kernel.cli.{name}")
-        app.command(name.replace("_", "-"), hidden=getattr(module, "HIDDEN", False))(
-            getattr(module, name)
-        )
+        command = getattr(module, name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            hidden = getattr(module, "HIDDEN", False)
+            app.command(name.replace("_", "-"), hidden=hidden)(command)
     return app
 
 

@@ -55,7 +55,7 @@ def collect(places: Places) -> dict[str, Any]:
     return {
         "targets": targets,
         "kernels": [notebook["kernel"] for notebook in notebooks],
-        "files": {},
+        "files": (_read_live(places.files_status) or {}).get("files", {}),
         "envs": {},
     }
 

@@ -240,7 +240,9 @@ class Pair:
 
     # ------------------------------------------------------------------ barriers
 
-    async def settled(self, bound: float) -> list[dict[str, Any]]:
+    async def settled(
+        self, bound: float, beside: frozenset[bytes] = frozenset()
+    ) -> list[dict[str, Any]]:
         """Wait until everything that is at the server now is at the target.
 
         Answers at once where nothing is new here. What is being written is not waited for, nor
@@ -248,36 +250,39 @@ class Pair:
 
         Args:
             bound: seconds to wait at most.
+            beside: paths that are not waited for.
 
         Returns:
             What is not there yet: ``path``, ``size`` in bytes, ``why``. Empty: all is there.
         """
         async with _within(bound):
             await self.driver.settle(now=True)
-            return await self._wait(TARGET)
+            return await self._wait(TARGET, beside)
         return self._missing(TARGET)
 
-    async def fetched(self, bound: float) -> list[dict[str, Any]]:
+    async def fetched(
+        self, bound: float, beside: frozenset[bytes] = frozenset()
+    ) -> list[dict[str, Any]]:
         """Wait until everything that is at the target now is here; see :meth:`settled`."""
         async with _within(bound):
             while self.work is None:
                 await self._movement()
             await self.work.look(everything=False)
-            return await self._wait(SERVER)
+            return await self._wait(SERVER, beside)
         return self._missing(SERVER)
 
-    async def _wait(self, towards: str) -> list[dict[str, Any]]:
+    async def _wait(self, towards: str, beside: frozenset[bytes]) -> list[dict[str, Any]]:
         while (work := self.work) is None or work.everything:
             if work is None and not self._open_paths():
                 return []
             await self._movement()
-        paths = work.open_paths(towards)
+        paths = work.open_paths(towards) - beside
         while paths and not work.stopped:
             paths = {path for path in paths if work.waits(path, towards)}
             if paths:
                 await self._movement()
             if self.work is not work:
-                return await self._wait(towards)
+                return await self._wait(towards, beside)
         return self._missing(towards)
 
     async def _movement(self) -> None:

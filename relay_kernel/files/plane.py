@@ -34,6 +34,25 @@ class NoSuchFolderError(RelayError):
     """A folder is not kept equal, or may not be."""
 
 
+def name_of(folder: Path, home: Path) -> str:
+    """What ``folder`` is called on the line: its path below the home.
+
+    Raises:
+        NoSuchFolderError: it may not be kept equal; one line says why.
+    """
+    if not folder.is_absolute() or ".." in folder.parts or not folder.is_relative_to(home):
+        raise NoSuchFolderError(
+            f"{folder} is not kept equal: only folders below the home {home} can be, which "
+            "have the same place at each target"
+        )
+    if folder == home:
+        raise NoSuchFolderError(
+            f"{folder} is your whole home, which is not kept equal: put notebooks into a "
+            "folder of their own"
+        )
+    return str(folder.relative_to(home))
+
+
 @dataclass
 class Kept:
     """A folder that is kept equal."""
@@ -110,27 +129,13 @@ class Plane:
                 f"{folder} is not kept equal: it is in none of the folders that [files] in "
                 "config.toml names"
             )
-        name = self._allowed(folder)
+        name = name_of(folder, self._home)
         async with self._changing:
             self._used[name] = folder
             await self._apply()
         if why := self.troubles.get(name):
             raise NoSuchFolderError(why)
         return name
-
-    def _allowed(self, folder: Path) -> str:
-        home = self._home
-        if not folder.is_absolute() or ".." in folder.parts or not folder.is_relative_to(home):
-            raise NoSuchFolderError(
-                f"{folder} is not kept equal: only folders below the home {home} can be, which "
-                "have the same place at each target"
-            )
-        if folder == home:
-            raise NoSuchFolderError(
-                f"{folder} is your whole home, which is not kept equal: put notebooks into a "
-                "folder of their own"
-            )
-        return str(folder.relative_to(home))
 
     def _holding(self, folder: Path) -> str:
         """The name of the kept folder that ``folder`` is or lies in; empty: none."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a barrier waits where it is not said.
 BOUND = 10.0
+#: Missing paths that an answer names; the smallest first.
+SHOWN = 200
 #: The longest that anything may be waited for.
 LONGEST = 86400.0
 
@@ -66,13 +68,16 @@ class Wishes:
         return {"folder": await self._plane.use(_text(wish, "folder"))}
 
     async def _barrier(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """Wait until all that is at one end now is at the other."""
+        """Wait until all that is at one end now is at the other, but for the paths ``beside``."""
         towards, seconds = _text(wish, "towards", "target"), _seconds(wish, BOUND)
         if towards not in {"target", "server"}:
             raise WishError(f"towards is {towards!r}, but must be target or server")
-        pairs = self._pairs(wish)
+        beside = frozenset(os.fsencode(path) for path in _texts(wish, "beside"))
+        # What is at a target that is not linked cannot be known, and need not be waited for.
+        pairs = [pair for pair in self._pairs(wish) if towards == "target" or pair.work]
         barriers = [
-            p.settled(seconds) if towards == "target" else p.fetched(seconds) for p in pairs
+            p.settled(seconds, beside) if towards == "target" else p.fetched(seconds, beside)
+            for p in pairs
         ]
         return _missing(pairs, await asyncio.gather(*barriers))
 
@@ -140,13 +145,20 @@ def _of(pair: Pair) -> dict[str, Any]:
 
 def _missing(pairs: list[Pair], found: list[list[dict[str, Any]]]) -> dict[str, Any]:
     missing = [{**_of(p), **one} for p, ones in zip(pairs, found, strict=True) for one in ones]
-    return {"missing": missing}
+    return {"missing": missing[:SHOWN], "more": max(0, len(missing) - SHOWN)}
 
 
 def _text(wish: dict[str, Any], key: str, default: str | None = None) -> str:
     value = wish.get(key, default)
     if not isinstance(value, str) or "\0" in value:
         raise WishError(f"{key} is {value!r}, but must be a text")
+    return value
+
+
+def _texts(wish: dict[str, Any], key: str) -> list[str]:
+    value = wish.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise WishError(f"{key} is {value!r}, but must be a list of texts")
     return value
 
 

@@ -26,6 +26,9 @@ START_TIMEOUT = 15.0
 #: of which the hub bounds itself.
 ANSWER_TIMEOUT = 45.0
 
+#: Bytes of the longest line that a service answers.
+LONGEST = 4 << 20
+
 _POLL = 0.02
 
 #: Seconds before a hub that ended at once is started again.
@@ -88,7 +91,7 @@ async def reach(places: Places, service: Service) -> Streams:
     start_at = loop.time()
     while True:
         with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-            reader, writer = await asyncio.open_unix_connection(socket)
+            reader, writer = await asyncio.open_unix_connection(socket, limit=LONGEST)
             if is_own(writer.get_extra_info("socket")):
                 return reader, writer
             writer.transport.abort()

@@ -27,6 +27,7 @@ from relay_kernel.link.errors import DialError, OutdatedError
 from relay_kernel.link.peer import is_own
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stream import SocketStream
+from relay_kernel.settings.atomic import replace_file
 from relay_kernel.settings.config import Config, ConfigError, load_config
 from relay_kernel.wire.session import Opened, Parted, Received, Refused, Session, SessionEvent
 
@@ -58,6 +59,7 @@ class FilesService:
         self._config = Config()
         self._complaint = ""
         self._stamp: object = "never read"
+        self._written: object = None
         self._links: dict[str, asyncio.Task[None]] = {}
         self._believed: dict[str, dict[str, Any]] = {}
         self._clients: set[asyncio.Task[None]] = set()
@@ -80,6 +82,7 @@ class FilesService:
             await self._over.wait()
         finally:
             socket.unlink(missing_ok=True)
+            self._places.files_status.unlink(missing_ok=True)
             server.close()
             await _end([looking, *self._clients, *self._links.values()])
             await self._plane.close()
@@ -92,6 +95,7 @@ class FilesService:
             await asyncio.sleep(LOOK)
             await self._look()
             await self._plane.retry()
+            self._write_down()
             if self._plane.is_wanted or self._clients:
                 self._needed_at = now()
             elif now() - self._needed_at > self._idle_after:
@@ -121,6 +125,18 @@ class FilesService:
         await _end(gone)
         for name in names - self._links.keys():
             self._links[name] = asyncio.create_task(self._keep_linked(name))
+
+    def _write_down(self) -> None:
+        """For ``relay status``. A full disk costs the display, never a file."""
+        files = self._plane.status()["files"]
+        if files == self._written:
+            return
+        text = json.dumps({"pid": os.getpid(), "files": files}) + "\n"
+        try:
+            replace_file(self._places.files_status, text, durable=False)
+            self._written = files
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._places.files_status, error)
 
     # ------------------------------------------------------------------ links
 

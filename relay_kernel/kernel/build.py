@@ -10,6 +10,7 @@ from relay_kernel.core import events as ev
 from relay_kernel.core.fence import heartbeat
 from relay_kernel.core.model import LOCAL, OnLoss, Policy
 from relay_kernel.core.router import Router
+from relay_kernel.kernel.files import NotebookFiles, folder_of
 from relay_kernel.kernel.relay import Relay
 from relay_kernel.kernel.restore import Restore, about
 from relay_kernel.kernel.state import StateMover
@@ -96,10 +97,11 @@ def build(
     infos: dict[str, dict[str, Any]] = {}
     restore = Restore(kept, state, setup.path or setup.notebook, infos, held)
     status = StatusFile(places.kernels / f"{setup.notebook}.json", setup, router, links, state)
-    relay = Relay(setup, router, front, links, state, restore, status, on_end)
+    files = NotebookFiles(places, folder_of(setup.path), wanted=bool(config.targets))
+    relay = Relay(setup, router, front, links, state, restore, files, status, on_end)
     if complaint:
         relay.emit(ev.TargetRefused(LOCAL, complaint))
-    return relay, [link.run() for link in links.values()]
+    return relay, [*(link.run() for link in links.values()), files.run()]
 
 
 def _config(path: Any) -> tuple[Config, str]:

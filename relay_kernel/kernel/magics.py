@@ -10,6 +10,7 @@ from relay_kernel.core.model import LOCAL, Phase
 
 if TYPE_CHECKING:
     from relay_kernel.core.router import Router
+    from relay_kernel.kernel.barrier import Barrier
     from relay_kernel.kernel.restore import Restore
     from relay_kernel.kernel.state import StateMover
     from relay_kernel.kernel.targets import TargetLink
@@ -21,6 +22,10 @@ HELP = """\
 %%relay TARGET                 run this cell at TARGET
 %%relay once                   never run this cell twice, whatever is lost; also after TARGET
 %relay vars                    the variables: what is where, what stayed behind and why
+%relay files                   the files of all folders that are kept equal
+%relay files wait              begin the cell when all files are equal, however long that takes
+%relay files plan|conflicts    what would be done; what has two versions
+%relay files pause|resume      stop keeping this folder equal, and go on
 %relay rebuild NAME            run the cells again that made a variable which stayed behind
 %relay restore                 put back what an earlier kernel of this notebook left
 %relay restore list            what is kept; `%relay restore 2` takes one of that list
@@ -36,6 +41,7 @@ class Notebook(Protocol):
     links: dict[str, TargetLink]
     state: StateMover
     restore: Restore
+    barrier: Barrier
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
             return Answer(HELP)
         case ("vars",):
             return Answer(_variables(notebook))
+        case ("files", *_):
+            text, ok = notebook.barrier.said.get(words, ("", True))
+            return Answer(text, ok=ok)
         case ("rebuild", _, *_):
             return Answer("")  # The kernel does it, as part of the cell.
         case ("restore", "list"):
@@ -64,16 +73,22 @@ def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
         case ("restore", *_):
             outcome = notebook.restore.outcome(notebook.router.primary)
             return Answer(outcome.text, ok=outcome.ok)
+    return _chosen(words, names) or Answer(
+        f"%relay {' '.join(words)}: not understood; targets are {', '.join(names)}; see `%relay?`",
+        ok=False,
+    )
+
+
+def _chosen(words: tuple[str, ...], names: list[str]) -> Answer | None:
+    """What a line answers that changes what is done from now on; None: it is no such line."""
+    match words:
         case ("auto",):
             return Answer("from the next cell on: wherever is best", ev.TargetForced(None))
         case ("on_loss", "rerun" | "stop" | "ask" as policy):
             return Answer(f"on_loss is {policy} now", ev.OnLossChosen(policy))
         case (name,) if name in names:
             return Answer(f"from the next cell on: {name}", ev.TargetForced(name))
-    known = ", ".join(names)
-    return Answer(
-        f"%relay {' '.join(words)}: not understood; targets are {known}; see `%relay?`", ok=False
-    )
+    return None
 
 
 def _status(notebook: Notebook) -> str:

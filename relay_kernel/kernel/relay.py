@@ -13,6 +13,7 @@ from relay_kernel.core import events as ev
 from relay_kernel.core.directives import parse
 from relay_kernel.core.fence import terms
 from relay_kernel.core.model import LOCAL, Run
+from relay_kernel.kernel.barrier import Barrier
 from relay_kernel.kernel.cells import Cell, Cells
 from relay_kernel.kernel.info import InfoDesk
 from relay_kernel.kernel.magics import answer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay_kernel.core.router import Router
+    from relay_kernel.kernel.files import NotebookFiles
     from relay_kernel.kernel.frontend import FrontEnd
     from relay_kernel.kernel.restore import Restore
     from relay_kernel.kernel.setup import Setup
@@ -60,6 +62,7 @@ class Relay:
         links: dict[str, TargetLink],
         state: StateMover,
         restore: Restore,
+        files: NotebookFiles,
         status: StatusFile,
         on_end: Callable[[], None],
     ) -> None:
@@ -69,6 +72,7 @@ class Relay:
         self.links = links
         self.state = state
         self.restore = restore
+        self.files = files
         self.cells = Cells()
         self.infos = restore.infos
         """By target: the kernel_info of its kernel."""
@@ -79,6 +83,7 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
+        self.barrier = Barrier(files, self._voice.tell)
         self._outputs = Outputs(
             front,
             self.switchboard,
@@ -99,7 +104,7 @@ class Relay:
             ef.Ask: self._ask,
             ef.StartKernel: lambda effect: self._start_kernel(effect.target),
             ef.Fill: lambda effect: self.state.fill(effect.target),
-            ef.Interrupt: lambda effect: self._stopping.interrupt(effect.target),
+            ef.Interrupt: self._interrupt,
             ef.Discard: self._discard,
             ef.Restore: lambda effect: self._restore(effect.cell),
         }
@@ -263,11 +268,16 @@ class Relay:
             cell.shown.again()
             cell.last = None
         order = pack(cell.request, cell=cell.number, epoch=cell.epoch)
-        self.links[cell.target].send(order)
+        link = self.links[cell.target]
+        self.barrier.before(cell, lambda: link.send(order))
         if cell.target != LOCAL:
             self._warm_up()
         if effect.run is Run.FIRST:
             self.switchboard.release(cell.number)
+
+    def _interrupt(self, effect: ef.Interrupt) -> None:
+        self.barrier.hurry()
+        self._stopping.interrupt(effect.target)
 
     def _fail(self, effect: ef.Fail) -> None:
         self._voice.fail(self.cells[effect.cell], effect.name, effect.text)
@@ -323,6 +333,7 @@ class Relay:
     def _discard(self, effect: ef.Discard) -> None:
         target = effect.target
         self._start_later.discard(target)
+        self.barrier.forget(target)
         self.links[target].discard()
         self._forget_kernel(target, self.router.targets[target].reason, for_good=True)
 
@@ -354,6 +365,7 @@ class Relay:
                 self._start_kernel(name)
             self._start_later.clear()
             self._desk.learn(self.infos[LOCAL])
+            self.files.begin()
         self.emit(ev.KernelStarted(target))
         self.switchboard.kernel_started(target)
 

@@ -60,6 +60,11 @@ class Places:
         return self.run / "files.sock"
 
     @property
+    def files_status(self) -> Path:
+        """How the files stand, as JSON."""
+        return self.run / "files.json"
+
+    @property
     def files_lock(self) -> Path:
         """Held by the one file plane that runs on the server."""
         return self.run / "files.lock"

@@ -1,0 +1,101 @@
+"""A cell begins when its target sees the files that were there when it was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from relay_kernel.core.model import LOCAL
+from relay_kernel.files import report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay_kernel.kernel.cells import Cell
+    from relay_kernel.kernel.files import NotebookFiles
+
+log = logging.getLogger(__name__)
+
+#: Seconds for which a cell waits for files. What takes longer is told, and then not waited for.
+BOUND = 2.0
+_FILES = "files"
+
+
+class Barrier:
+    """Holds one cell back at a time: the one that the router has just sent off.
+
+    Args:
+        files: of the notebook.
+        tell: shows a line in a cell.
+    """
+
+    def __init__(self, files: NotebookFiles, tell: Callable[[Cell, str], None]) -> None:
+        self._files = files
+        self._tell = tell
+        self._holding: asyncio.Task[None] | None = None
+        self._target = ""
+        self._hurry = asyncio.Event()
+        #: By target: what was told to be late.
+        self._late: dict[str, set[str]] = {}
+        self._many: set[str] = set()
+        self.said: dict[tuple[str, ...], tuple[str, bool]] = {}
+        """What ``%relay files …`` lines of the cell were answered, by their words."""
+
+    def before(self, cell: Cell, go: Callable[[], None]) -> None:
+        """Call ``go`` when the files are there; at once where none are kept equal.
+
+        A cell that was held back before is forgotten: the router has given it up.
+        """
+        self.forget(self._target)
+        self._target = cell.target
+        asked = [words for words in cell.directives.lines if words[:1] == (_FILES,)]
+        if asked or self._files.in_use:
+            self._hurry.clear()
+            self._holding = asyncio.ensure_future(self._hold(cell, asked, go))
+        else:
+            go()
+
+    def forget(self, target: str) -> None:
+        """A target is given up, and with it the cell that was held back for it."""
+        if self._holding is not None and self._target == target:
+            self._holding.cancel()
+            self._holding = None
+
+    def hurry(self) -> None:
+        """The user pressed stop: the cell goes on to its kernel, to be stopped there."""
+        self._hurry.set()
+
+    async def _hold(self, cell: Cell, asked: list[tuple[str, ...]], go: Callable[[], None]) -> None:
+        work = asyncio.ensure_future(self._wait(cell, asked))
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        try:
+            await asyncio.wait({work, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            work.cancel()
+            hurry.cancel()
+        (failure,) = await asyncio.gather(work, return_exceptions=True)
+        if isinstance(failure, Exception):
+            log.error("files: a cell went on without: %r", failure)
+        if not cell.ended:
+            go()
+
+    async def _wait(self, cell: Cell, asked: list[tuple[str, ...]]) -> None:
+        self.said = {words: await self._files.answer(words[1:]) for words in asked}
+        towards = "server" if cell.target == LOCAL else "target"
+        name = "" if cell.target == LOCAL else cell.target
+        beside = self._late.get(cell.target, set())
+        # Where there is so much that an answer does not name it, it was told once, too.
+        told = cell.target in self._many
+        bound = 0.0 if told else BOUND
+        found, more = await self._files.barrier(name, towards, bound, beside)
+        new = [] if told else [one for one in found if one["path"] not in beside]
+        self._late[cell.target] = {one["path"] for one in found}
+        (self._many.add if more else self._many.discard)(cell.target)
+        if new:
+            where = "on the server" if cell.target == LOCAL else f"at {cell.target}"
+            self._tell(
+                cell,
+                f"files that are not {where} yet as they are elsewhere: "
+                f"{report.missing(new, more)}; see `%relay files`",
+            )

@@ -1,0 +1,202 @@
+"""The notebook's folder, as R sees it: whether a target has the files, and what else to know."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel.core.errors import RelayError
+from relay_kernel.files import report
+from relay_kernel.files.plane import name_of
+from relay_kernel.hub.client import START_TIMEOUT, reach
+from relay_kernel.hub.files_client import ask_plane
+from relay_kernel.hub.start import FILES
+from relay_kernel.link.clock import now
+from relay_kernel.link.dialling import BACK_OFF
+
+if TYPE_CHECKING:
+    from relay_kernel.settings.paths import Places
+
+log = logging.getLogger(__name__)
+
+#: Seconds beyond its bound after which an answer is not waited for any more.
+GRACE = 2.0
+#: Seconds between attempts to have a folder kept equal that may not be.
+PATIENCE = 30.0
+USAGE = "%relay files [wait|pause|resume|plan|conflicts]"
+
+
+class NotebookFiles:
+    """Asks the file plane on a notebook's behalf.
+
+    Args:
+        places: of this user.
+        folder: the notebook's.
+        wanted: whether there is any target to keep it equal with.
+    """
+
+    def __init__(self, places: Places, folder: Path, *, wanted: bool) -> None:
+        self._places = places
+        self._folder = folder
+        self.why = "" if wanted else "there is no target"
+        """Why the folder is not kept equal; empty: it is, or will be."""
+        try:
+            name_of(folder, Path.home())
+        except RelayError as error:
+            self.why = self.why or str(error)
+        self._wanted = wanted
+        self._possible = not self.why
+        self._start = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._answer_to: asyncio.Future[dict[str, Any]] | None = None
+        self.in_use = False
+        """Whether the folder is kept equal."""
+
+    def begin(self) -> None:
+        """The kernel of the server is up: from now on a further process may start."""
+        self._start.set()
+
+    async def run(self) -> None:
+        """Stay connected to the plane, and have it keep the folder equal. Never returns."""
+        await self._start.wait()
+        tries = 0
+        while self._possible:
+            began = now()
+            try:
+                await self._stay()
+                self.why = "the file plane has ended, and is started again"
+            except (RelayError, OSError, ValueError, TimeoutError) as error:
+                self.why = " ".join(str(error).split()) or "the file plane does not answer"
+            log.info("files: %s", self.why)
+            tries = 0 if now() - began > BACK_OFF[-1] else tries + 1
+            await asyncio.sleep(BACK_OFF[min(tries, len(BACK_OFF) - 1)])
+        await asyncio.Event().wait()
+
+    async def _stay(self) -> None:
+        """One connection's life."""
+        async with asyncio.timeout(START_TIMEOUT):
+            reader, self._writer = await reach(self._places, FILES)
+        using = asyncio.ensure_future(self._use())
+        try:
+            while line := await reader.readline():
+                if self._answer_to is not None and not self._answer_to.done():
+                    self._answer_to.set_result(json.loads(line))
+        finally:
+            self.in_use = False
+            self._hang_up()
+            using.cancel()
+            await asyncio.gather(using, return_exceptions=True)
+
+    async def _use(self) -> None:
+        while True:
+            answer = await self._ask_here({"do": "use", "folder": str(self._folder)}, PATIENCE)
+            self.why = str(answer.get("error", ""))
+            self.in_use = not self.why
+            if self.in_use:
+                return
+            # A person may mend it.
+            await asyncio.sleep(PATIENCE)
+
+    async def _ask_here(self, wish: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Ask on the connection that stands; there is one question at a time.
+
+        Raises:
+            TimeoutError: no answer came; the connection is given up.
+            LookupError: there is none.
+        """
+        if self._writer is None:
+            raise LookupError("the file plane is not there")
+        self._answer_to = asyncio.get_running_loop().create_future()
+        self._writer.write(json.dumps(wish).encode() + b"\n")
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._answer_to
+        except BaseException:
+            # Its answer may still come: on this connection it would be taken for the next one's.
+            self._hang_up()
+            raise
+
+    def _hang_up(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.transport.abort()
+        if self._answer_to is not None and not self._answer_to.done():
+            self._answer_to.set_exception(LookupError("the file plane hung up"))
+
+    async def barrier(
+        self, target: str, towards: str, seconds: float, beside: set[str]
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Wait until what is at one end now is at the other.
+
+        Args:
+            target: the target's name; empty: all that are linked.
+            towards: ``target`` or ``server``.
+            seconds: to wait at most.
+            beside: paths that are not waited for.
+
+        Returns:
+            What is not there, as ``path``, ``size`` in bytes and ``why``, and how much more there
+            is. Nothing where the folder is not kept equal, and where the plane is lost meanwhile:
+            the cell must go on.
+        """
+        if not self.in_use:
+            return [], 0
+        wish = {
+            **{"do": "barrier", "folder": str(self._folder), "towards": towards},
+            **{"target": target, "seconds": seconds, "beside": sorted(beside)},
+        }
+        try:
+            answer = await self._ask_here(wish, seconds + GRACE)
+        except (LookupError, TimeoutError) as error:
+            log.warning("files: no answer to a barrier: %r", error)
+            return [], 0
+        if "error" in answer:
+            log.warning("files: %s", answer["error"])
+        return answer.get("missing", []), answer.get("more", 0)
+
+    # ------------------------------------------------------------------ %relay files
+
+    async def answer(self, words: tuple[str, ...]) -> tuple[str, bool]:
+        """What ``%relay files …`` says, and whether it could be done."""
+        try:
+            return "\n".join(await self._answer(words)), True
+        except RelayError as error:
+            return str(error), False
+
+    async def _answer(self, words: tuple[str, ...]) -> list[str]:
+        wish = {"folder": str(self._folder)}
+        match words:
+            case ():
+                lines = report.describe(await self._ask({"do": "status"}))
+                return [*lines, f"the folder of this notebook: {self.why}"] if self.why else lines
+            case ("wait",):
+                missing = (await self._ask({"do": "wait", **wish}))["missing"]
+                return [f"not equal: {report.missing(missing)}"] if missing else ["equal"]
+            case ("pause" | "resume" as verb,):
+                await self._ask({"do": verb, **wish})
+                return [f"{verb}d"]
+            case ("plan",):
+                return report.plans((await self._ask({"do": "plan", **wish}))["plans"])
+            case ("conflicts",):
+                found = (await self._ask({"do": "conflicts", **wish}))["conflicts"]
+                return report.conflicts(found) or ["no conflicts"]
+        raise RelayError(f"%relay files {' '.join(words)}: not understood; see {USAGE}")
+
+    async def _ask(self, wish: dict[str, Any]) -> dict[str, Any]:
+        if not self._wanted:
+            raise RelayError("no folder is kept equal: there is no target; see relay add")
+        return await ask_plane(self._places, wish)
+
+
+def folder_of(path: str | None) -> Path:
+    """The folder of a notebook's file, where Jupyter tells that, else where R was started."""
+    if path:
+        with contextlib.suppress(OSError):
+            folder = Path(path).expanduser().parent
+            if folder.is_absolute() and folder.is_dir():
+                return folder
+    return Path.cwd()
