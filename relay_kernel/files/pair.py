@@ -265,11 +265,23 @@ class Pair:
     ) -> list[dict[str, Any]]:
         """Wait until everything that is at the target now is here; see :meth:`settled`."""
         async with _within(bound):
-            while self.work is None:
+            while not await self._look_there():
                 await self._movement()
-            await self.work.look(everything=False)
             return await self._wait(SERVER, beside)
         return self._missing(SERVER)
+
+    async def _look_there(self) -> bool:
+        """Have the target look at what happened a moment ago; false: it is not linked."""
+        work = self.work
+        if work is None:
+            return False
+        try:
+            await work.look(everything=False)
+        except LineClosedError:
+            while self.work is work:
+                await self._movement()
+            return False
+        return True
 
     async def _wait(self, towards: str, beside: frozenset[bytes]) -> list[dict[str, Any]]:
         while (work := self.work) is None or work.everything:

@@ -234,7 +234,7 @@ class Parents:
 def _enter(parent: int, name: bytes, path: bytes, *, make: bool) -> int:
     if make:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=parent)
+            os.mkdir(name, dir_fd=parent)
     try:
         return os.open(name, _FOLDER, dir_fd=parent)
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from relay_kernel.core.tree import Entry, Kind
 from relay_kernel.files.durable import MANY, sync, sync_all, sync_named
+from relay_kernel.files.errors import UnsafePathError
 from relay_kernel.files.index import Trust, row_of
 from relay_kernel.files.present import CHANGED, RefusedError
 from relay_kernel.files.root import show
@@ -321,12 +322,13 @@ class Maker:
         return self._trash.slot(path)
 
     def _delete(self, change: Change, at: int, name: bytes) -> None:
-        assert change.old is not None
         try:
             os.lstat(name, dir_fd=at)
         except FileNotFoundError:
             self._forget(change.path)
             return
+        if change.old is None:
+            raise RefusedError(CHANGED)
         before = self._present.expect(at, name, change.path, change.old)
         if change.old.kind is Kind.FOLDER:
             self._refuse_full(change.path, at, name)
@@ -408,15 +410,18 @@ class Maker:
     def sync(self) -> None:
         """Make durable what was moved. Raises OSError when the disk lost it."""
         trashed = list(self._trash.opened())
-        if len(self._touched) + len(trashed) + len(self._set) > MANY:
+        folders = [path for path in self._touched if not path or path in self._picture.tree]
+        if len(folders) + len(trashed) + len(self._set) > MANY:
             sync_all(self._root.fd)
             return
-        for path in self._set:
-            with contextlib.suppress(FileNotFoundError):
+        try:
+            for path in self._set:
                 at, name = self._parents.of(path)
                 sync_named(at, name)
-        for folder in self._touched:
-            with contextlib.suppress(FileNotFoundError):
+            for folder in folders:
                 sync(self._parents.folder(folder) if folder else self._root.fd)
+        except (FileNotFoundError, NotADirectoryError, UnsafePathError):
+            # Somebody has moved it meanwhile; wherever that is.
+            sync_all(self._root.fd)
         for fd in trashed:
             sync(fd)

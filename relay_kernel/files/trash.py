@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from relay_kernel.core.tree import Entry, Kind
-from relay_kernel.files.errors import FolderError
+from relay_kernel.files.durable import sync_all
+from relay_kernel.files.errors import FolderError, UnsafePathError
 from relay_kernel.files.root import Parents, show
 
 if TYPE_CHECKING:
@@ -106,32 +107,36 @@ class Trash:
         Raises:
             FolderError: it is not in the trash, or its folder is something else now.
         """
-        try:
-            self._restore(path, when)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise FolderError(f"{show(path)} is not in the trash of {when}") from error
-        except OSError as error:
-            raise FolderError(f"{show(path)} cannot be put back: {error.strerror}") from error
-
-    def _restore(self, path: bytes, when: str) -> None:
-        folder = os.fsencode(when) + b"/" + path
         batch = self.begin()
         with Parents(self._root.trash) as there, Parents(self._root.fd) as here, batch:
-            source, old = there.of(folder)
-            os.lstat(old, dir_fd=source)
-            parent = path[: max(0, path.rfind(b"/"))]
-            here_fd = here.folder(parent, make=True) if parent else self._root.fd
-            name = path[len(parent) + 1 :] if parent else path
             try:
-                self._exchange.create(source, old, here_fd, name)
-            except FileExistsError:
-                spot, kept = batch.slot(path)
-                if self._exchange.swaps:
-                    self._exchange.create(source, old, spot, kept)
-                    self._exchange.swap(spot, kept, here_fd, name)
-                else:
-                    self._exchange.create(here_fd, name, spot, kept)
-                    self._exchange.create(source, old, here_fd, name)
+                source, old = there.of(os.fsencode(when) + b"/" + path)
+                os.lstat(old, dir_fd=source)
+            except (OSError, UnsafePathError) as error:
+                raise FolderError(f"{show(path)} is not in the trash of {when!r}") from error
+            try:
+                self._put_back(path, source, old, here, batch)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise FolderError(
+                    f"{show(path)} cannot be put back: its folder is something else now"
+                ) from error
+            except (OSError, UnsafePathError) as error:
+                raise FolderError(f"{show(path)} cannot be put back: {error}") from error
+
+    def _put_back(self, path: bytes, source: int, old: bytes, here: Parents, batch: Batch) -> None:
+        folder, _, name = path.rpartition(b"/")
+        at = here.folder(folder, make=True) if folder else self._root.fd
+        try:
+            self._exchange.create(source, old, at, name)
+        except FileExistsError:
+            spot, kept = batch.slot(path)
+            if self._exchange.swaps:
+                self._exchange.create(source, old, spot, kept)
+                self._exchange.swap(spot, kept, at, name)
+            else:
+                self._exchange.create(at, name, spot, kept)
+                self._exchange.create(source, old, at, name)
+        sync_all(self._root.fd)
 
     def bound(self, now: float) -> None:
         """Remove what is too old, and the oldest of what is too much; ``now``: since the epoch."""
