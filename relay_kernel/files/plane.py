@@ -88,7 +88,7 @@ class Plane:
         self._kept: dict[str, Kept] = {}
         self._targets: tuple[str, ...] = ()
         self._rules = Rules()
-        self._configured: tuple[Path, ...] = ()
+        self._configured: tuple[Path, ...] | None = None
         self._changing = asyncio.Lock()
         self._changed = asyncio.Event()
         self.troubles: dict[str, str] = {}
@@ -124,7 +124,7 @@ class Plane:
         folder = Path(path)
         if kept := self._holding(folder):
             return kept
-        if self._configured:
+        if self._configured is not None:
             raise NoSuchFolderError(
                 f"{folder} is not kept equal: it is in none of the folders that [files] in "
                 "config.toml names"
@@ -144,9 +144,10 @@ class Plane:
 
     def _wanted(self) -> dict[str, Path]:
         """The folders by name; one that lies in another is part of that."""
-        paths = {str(path.relative_to(self._home)): path for path in self._configured}
+        configured = self._configured
+        paths = {str(path.relative_to(self._home)): path for path in configured or ()}
         paths.pop(".", None)
-        if not self._configured:
+        if configured is None:
             paths |= self._used
         return {
             name: path

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from relay_kernel.kernel.cells import Cell
     from relay_kernel.kernel.files import NotebookFiles
+    from relay_kernel.kernel.voice import Voice
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +28,12 @@ class Barrier:
 
     Args:
         files: of the notebook.
-        tell: shows a line in a cell.
+        voice: for what is said in the cell.
     """
 
-    def __init__(self, files: NotebookFiles, tell: Callable[[Cell, str], None]) -> None:
+    def __init__(self, files: NotebookFiles, voice: Voice) -> None:
         self._files = files
-        self._tell = tell
+        self._voice = voice
         self._holding: asyncio.Task[None] | None = None
         self._target = ""
         self._hurry = asyncio.Event()
@@ -81,6 +82,9 @@ class Barrier:
             go()
 
     async def _wait(self, cell: Cell, asked: list[tuple[str, ...]]) -> None:
+        if (_FILES, "wait") in asked:
+            self._voice.begin(cell)
+            self._voice.tell(cell, "waiting until all files are equal; stop goes on without")
         self.said = {words: await self._files.answer(words[1:]) for words in asked}
         towards = "server" if cell.target == LOCAL else "target"
         name = "" if cell.target == LOCAL else cell.target
@@ -94,7 +98,7 @@ class Barrier:
         (self._many.add if more else self._many.discard)(cell.target)
         if new:
             where = "on the server" if cell.target == LOCAL else f"at {cell.target}"
-            self._tell(
+            self._voice.tell(
                 cell,
                 f"files that are not {where} yet as they are elsewhere: "
                 f"{report.missing(new, more)}; see `%relay files`",

@@ -19,6 +19,7 @@ from relay_kernel.link.clock import now
 from relay_kernel.link.dialling import BACK_OFF
 
 if TYPE_CHECKING:
+    from relay_kernel.settings.config import Config
     from relay_kernel.settings.paths import Places
 
 log = logging.getLogger(__name__)
@@ -36,19 +37,15 @@ class NotebookFiles:
     Args:
         places: of this user.
         folder: the notebook's.
-        wanted: whether there is any target to keep it equal with.
+        config: says whether there is any target, and which folders are kept equal.
     """
 
-    def __init__(self, places: Places, folder: Path, *, wanted: bool) -> None:
+    def __init__(self, places: Places, folder: Path, config: Config) -> None:
         self._places = places
         self._folder = folder
-        self.why = "" if wanted else "there is no target"
+        self._wanted = bool(config.targets) and config.files.folders != ()
+        self.why = _obstacle(folder, config)
         """Why the folder is not kept equal; empty: it is, or will be."""
-        try:
-            name_of(folder, Path.home())
-        except RelayError as error:
-            self.why = self.why or str(error)
-        self._wanted = wanted
         self._possible = not self.why
         self._start = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
@@ -188,8 +185,20 @@ class NotebookFiles:
 
     async def _ask(self, wish: dict[str, Any]) -> dict[str, Any]:
         if not self._wanted:
-            raise RelayError("no folder is kept equal: there is no target; see relay add")
+            raise RelayError(f"no folder is kept equal: {self.why}")
         return await ask_plane(self._places, wish)
+
+
+def _obstacle(folder: Path, config: Config) -> str:
+    if not config.targets:
+        return "there is no target to keep it equal with: see relay add"
+    if config.files.folders == ():
+        return "config.toml names no folders"
+    try:
+        name_of(folder, Path.home())
+    except RelayError as error:
+        return str(error)
+    return ""
 
 
 def folder_of(path: str | None) -> Path:

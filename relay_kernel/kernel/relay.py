@@ -83,7 +83,7 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
-        self.barrier = Barrier(files, self._voice.tell)
+        self.barrier = Barrier(files, self._voice)
         self._outputs = Outputs(
             front,
             self.switchboard,

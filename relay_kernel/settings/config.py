@@ -69,8 +69,8 @@ class KernelConfig:
 class FilesConfig:
     """Which folders are kept equal."""
 
-    folders: tuple[Path, ...] = ()
-    """Absolute, each below the home folder."""
+    folders: tuple[Path, ...] | None = None
+    """Absolute, each below the home folder; ``None``: those of the notebooks that are open."""
     ignore: tuple[str, ...] = (".venv/", "node_modules/", "__pycache__/")
 
 
@@ -181,9 +181,10 @@ def _kernel(section: Section) -> KernelConfig:
 
 def _files(section: Section) -> FilesConfig:
     section.allow(("folders", "ignore"))
-    folders = tuple(Path(text).expanduser() for text in section.texts("folders", ()))
+    texts = section.texts("folders", ()) if section.has("folders") else None
+    folders = None if texts is None else tuple(Path(text).expanduser() for text in texts)
     home = Path.home()
-    for folder in folders:
+    for folder in folders or ():
         if not folder.is_relative_to(home) or ".." in folder.parts:
             section.fail(
                 f"holds {folder}, which is not below the home folder {home}: "

@@ -74,6 +74,10 @@ class Section:
             self.fail(f"is {_shown(value)}, but must be one of {', '.join(allowed)}", key)
         return str(value)
 
+    def has(self, key: str) -> bool:
+        """Whether the user wrote it."""
+        return key in self._table
+
     def flag(self, key: str) -> bool:
         """``true`` or ``false``; false if it is not there."""
         value = self._table.get(key, False)

@@ -105,10 +105,10 @@ class Running:
     def text(self, name: str = "stdout") -> str:
         return Result({}, self.messages, 0).text(name)
 
-    async def shows(self, text: str, within: float = SOON) -> None:
+    async def shows(self, text: str, within: float = SOON, name: str = "stdout") -> None:
         """Wait until the cell has printed ``text``."""
         async with asyncio.timeout(within):
-            while text not in self.text():
+            while text not in self.text(name):
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -133,8 +133,10 @@ class Notebook:
         *,
         ready: bool = True,
         file: str | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self._ready = ready
+        self._cwd = cwd
         #: As a Jupyter Server does, which knows the path of the notebook.
         self._env = {**os.environ, "JPY_SESSION_NAME": file} if file else None
         shutil.copytree(REPO / "kernelspecs", folder / "kernels", dirs_exist_ok=True)
@@ -156,7 +158,8 @@ class Notebook:
         assert not self._trouble, self._trouble
 
     async def __aenter__(self) -> Self:
-        await self.manager.start_kernel(**({"env": self._env} if self._env else {}))
+        given = {"env": self._env, "cwd": self._cwd and str(self._cwd)}
+        await self.manager.start_kernel(**{name: value for name, value in given.items() if value})
         self.client = self.manager.client()
         # A clone of the manager's session counts for itself: its ids come again in what that sends.
         self.client.session.session = uuid.uuid4().hex
@@ -316,18 +319,26 @@ class Pc:
         _kill(self.processes())
 
 
-def configure(places: Places, **kernel: Any) -> None:
-    """Set ``[kernel]`` in ``config.toml``."""
+def configure(places: Places, *, files: bool = False, **kernel: Any) -> None:
+    """Set ``[kernel]`` in ``config.toml``.
+
+    Args:
+        places: of the server.
+        files: keep the notebook's folder equal, as is the default.
+        kernel: the settings.
+    """
     with places.config.open("a") as file:
+        if not files:
+            file.write("\n[files]\nfolders = []\n")
         file.write("\n[kernel]\n")
         for key, value in kernel.items():
             file.write(f"{key} = {json.dumps(value)}\n")
 
 
 def end_hub(places: Places) -> None:
-    """End the hub of these places, if one runs."""
+    """End the hub of these places, if one runs, and the file plane."""
     ours = processes_of(places.config.parent)
-    _kill([process for process in ours if "hub" in _command(process)])
+    _kill([p for p in ours if {"hub", "files-plane"} & set(_command(p))])
 
 
 def processes_of(relay_home: Path) -> list[psutil.Process]:

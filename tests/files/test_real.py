@@ -20,6 +20,7 @@ from tests.files.duo import content, write
 from tests.files.real import SOON, Real
 from tests.hub.joining import JoiningPc
 from tests.hub.test_joined import let_in, server_with
+from tests.processes import ended
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ async def test_a_frozen_end_makes_way_for_a_new_one(real: Real, road: Road) -> N
     await asyncio.sleep(0.5)
     old.send_signal(signal.SIGCONT)
     await real.until((real.there / "new").exists)
-    assert not old.is_running()
+    await ended(old)
 
 
 async def test_the_end_lets_other_programs_go_first(real: Real) -> None:

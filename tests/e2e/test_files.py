@@ -1,0 +1,155 @@
+"""A notebook whose folder is the same on both machines."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relay_kernel.kernel import barrier
+from tests.e2e.rig import SOON, Notebook, Pc, configure
+from tests.files.duo import write
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from relay_kernel.settings.paths import Places
+    from tests.sshd import Sshd
+
+pytestmark = pytest.mark.sshd
+
+MIB = 1 << 20
+
+
+class Book:
+    """A notebook in ``~/work`` of the server, and the same folder of the PC."""
+
+    def __init__(self, notebook: Notebook, desktop: Pc, here: Path) -> None:
+        self.notebook = notebook
+        self.desktop = desktop
+        self.here = here
+        self.there = desktop.sshd.home / "work"
+
+    async def linked(self) -> None:
+        """Wait until the folder is kept equal."""
+        async with asyncio.timeout(SOON):
+            while "work and pc: equal" not in (await self.notebook.run("%relay files")).text():
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def book(
+    server: Places, pc: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Book]:
+    home = tmp_path / "home"
+    here = home / "work"
+    here.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    desktop = Pc(pc, server)
+    configure(server, files=True, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
+    async with Notebook(tmp_path / "specs", cwd=here) as notebook:
+        await notebook.run_on("pc")
+        book = Book(notebook, desktop, here)
+        await book.linked()
+        yield book
+    desktop.thaw()
+    desktop.close()
+
+
+async def test_a_cell_sees_the_files_that_were_there_when_it_was_sent(book: Book) -> None:
+    for number in range(5):
+        write(book.here / "module.py", f"value = {number}\n")
+        code = "exec(open('module.py').read())\nvalue"
+        cell = await book.notebook.run(code)
+        assert (cell.value, cell.target) == (str(number), "pc")
+        write(book.there / "result.txt", f"found {number}")
+        cell = await book.notebook.run("%%relay local\nopen('result.txt').read()")
+        assert (cell.value, cell.target) == (repr(f"found {number}"), "local")
+        assert cell.notices == ""
+
+
+async def test_what_a_cell_writes_follows_it(book: Book) -> None:
+    await book.notebook.run("open('made.txt', 'w').write('on the pc')")
+    async with asyncio.timeout(5):
+        while not (book.here / "made.txt").exists():
+            await asyncio.sleep(0.005)
+    assert (book.here / "made.txt").read_text() == "on the pc"
+
+
+async def test_a_checkpoint_appears_while_its_cell_runs(book: Book) -> None:
+    code = f"""
+import os, time
+with open("model.tmp", "wb") as file:
+    for part in range(8):
+        file.write(bytes([part]) * {MIB}); file.flush(); time.sleep(0.05)
+os.replace("model.tmp", "model.pt")
+print("saved", flush=True)
+while not os.path.exists("go on"): time.sleep(0.02)
+"""
+    cell = book.notebook.send(code)
+    await cell.shows("saved")
+    async with asyncio.timeout(SOON):
+        while not (book.here / "model.pt").exists():
+            await asyncio.sleep(0.005)
+    assert (book.here / "model.pt").read_bytes() == b"".join(bytes([n]) * MIB for n in range(8))
+    # And the cell hears of a file that was written here meanwhile.
+    write(book.here / "go on", "")
+    assert (await cell.end()).status == "ok"
+
+
+async def test_a_checkpoint_outlives_its_machine(book: Book) -> None:
+    await book.notebook.run("import os\nopen('weights', 'wb').write(os.urandom(1 << 20)) and None")
+    wait = await book.notebook.run("%relay files wait")
+    assert wait.text() == "equal\n"
+    book.desktop.lose_power()
+    cell = await book.notebook.run("len(open('weights', 'rb').read())")
+    assert (cell.value, cell.target) == (str(MIB), "local")
+    write(book.here / "weights", "newer")
+    book.desktop.boot()
+    cell = await book.notebook.run_on("pc", "open('weights').read()")
+    assert cell.value == "'newer'"
+
+
+async def test_what_takes_long_is_told_once_and_not_waited_for(book: Book) -> None:
+    await book.notebook.run("%relay files pause")
+    write(book.here / "late", "x")
+    cell = await book.notebook.run("1")
+    assert "files that are not at pc yet as they are elsewhere: late (1 B, paused" in cell.notices
+    cell = await book.notebook.run("2")
+    assert cell.notices == ""
+    assert cell.seconds < barrier.BOUND
+    assert "create ~/work/late (1 B)" in (await book.notebook.run("%relay files plan")).text()
+    assert "paused by you" in (await book.notebook.run("%relay files")).text()
+    await book.notebook.run("%relay files resume")
+    await book.notebook.run("%relay files wait")
+    assert (book.there / "late").read_text() == "x"
+
+
+async def test_stop_ends_the_waiting_for_files(book: Book) -> None:
+    await book.notebook.run("%relay files pause")
+    write(book.here / "late", "x")
+    cell = book.notebook.send("%relay files wait\nwhile True: pass")
+    await cell.shows("waiting until all files are equal", name="stderr")
+    await book.notebook.ask("interrupt_request", {}, "control")
+    result = await cell.end()
+    assert result.error.startswith("KeyboardInterrupt")
+    assert (await book.notebook.run("1 + 1")).value == "2"
+
+
+async def test_a_conflict_is_shown_in_the_notebook(book: Book) -> None:
+    write(book.here / "both", "same")
+    await book.notebook.run("%relay files wait")
+    await book.notebook.run("%relay files pause")
+    write(book.here / "both", "the server's")
+    write(book.there / "both", "the pc's")
+    await book.notebook.run("%relay files resume")
+    await book.notebook.run("%relay files wait")
+    shown = (await book.notebook.run("%relay files conflicts")).text()
+    assert "~/work/both: the version of pc is " in shown
+    names = sorted(path.name for path in book.here.glob("both*"))
+    assert len(names) == 2
+    contents = {(book.here / name).read_text() for name in names}
+    assert contents == {"the server's", "the pc's"}
+    assert {(book.there / name).read_text() for name in names} == contents
