@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,16 @@ from relay_kernel.agent.errors import KernelStartError
 
 
 def place_of(cwd: str) -> str:
-    """The folder at this target for a folder at the server, which is given relative to its home."""
+    """The folder at this target for one at the server, given relative to its home if it is there.
+
+    Such a one is made here too: files that are kept equal may arrive in it later than the kernel
+    starts. For any other that is missing the home has to do.
+    """
     home = Path.home()
     path = Path(cwd) if os.path.isabs(cwd) else home / cwd
+    if not os.path.isabs(cwd):
+        with contextlib.suppress(OSError):
+            path.mkdir(parents=True, exist_ok=True)
     return str(path if path.is_dir() else home)
 
 
