@@ -105,6 +105,10 @@ class Maker:
         path = step.change.path
         folder = path[: max(0, path.rfind(b"/"))]
         at, name = self._parents.of(path)
+        known = self._picture.tree.get(folder)
+        if folder and (known is None or known.kind is not Kind.FOLDER):
+            # It has come, and was not looked at yet: what goes into it is part of that.
+            raise RefusedError(CHANGED)
         try:
             self._make(step, at, name)
         except PermissionError:

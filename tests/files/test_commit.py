@@ -259,7 +259,7 @@ class TestBatches:
         (end.root / "a/b/g").write_bytes(b"y")
         assert end.folder.settle(now=True) == {b"a/b/g": file(b"y")}
 
-    def test_a_new_folder_that_is_there_already_is_filled(self, end: End) -> None:
+    def test_a_new_folder_that_is_there_already_is_filled_once_it_is_known(self, end: End) -> None:
         (end.root / "a/b").mkdir(parents=True)
         (end.root / "a/b/mine").write_bytes(b"mine")
         batch = [
@@ -272,7 +272,9 @@ class TestBatches:
             (Change(b"a/b/mine", None, file(b"yours")), b"yours"),
         ]
         no = "changed meanwhile"
-        assert end.folder.commit(batch) == ["", no, "", "", "", "", no]
+        assert end.folder.commit(batch) == ["", no, no, "", "", "", no]
+        end.folder.settle(now=True)
+        assert end.folder.commit(batch[2:3]) == [""]
         assert (end.root / "a/b/f").read_bytes() == b"x"
         assert (end.root / "a/c/d/f").read_bytes() == b"y"
         assert (end.root / "a/b/mine").read_bytes() == b"mine"
