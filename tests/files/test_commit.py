@@ -15,6 +15,7 @@ from relay_kernel.core.reconcile import Change
 from relay_kernel.core.tree import Entry, Kind
 from relay_kernel.files.errors import NoSpaceError
 from relay_kernel.files.exchange import Exchange
+from relay_kernel.files.parts import Folds
 from relay_kernel.files.rules import Rules
 from tests.files.rig import End, Program, file, folder, link, mirror
 
@@ -426,6 +427,7 @@ from relay_kernel.core.reconcile import Change
 from relay_kernel.core.tree import Entry, Kind
 from relay_kernel.files.digest import digest
 from relay_kernel.files.folder import Folder
+from relay_kernel.files.parts import Folds
 from relay_kernel.files.rules import Rules
 place = Path(sys.argv[1])
 folder = Folder(place / "root", place / "state", Rules())
@@ -555,6 +557,28 @@ class TestExchange:
             os.close(fd)
         assert (tmp_path / "old").read_bytes() == b"old"
         assert sorted(os.listdir(tmp_path)) == ["free", "old"]
+
+
+def test_names_that_a_disk_may_take_for_one() -> None:
+    form = Folds(form=True)
+    assert form.same("caf\u00e9".encode(), "cafe\u0301".encode())
+    assert not form.same(b"A", b"a")
+    assert Folds(case=True).same(b"\xffA", b"\xffa")
+    assert not Folds().names
+
+
+def test_a_name_is_refused_beside_its_twin_until_that_is_gone(end: End) -> None:
+    """As on a disk that takes both for one; this one does not, so the name is made beforehand."""
+    end.folder._open_parts.folds = Folds(case=True)
+    end.write("readme", b"x")
+    (end.root / "README").write_bytes(b"x")
+    reason = "cannot exist beside readme: to this disk the two names are one"
+    assert end.change(b"README", file(b"y"), b"y") == reason
+    assert end.folder.excluded(b"README") == reason
+    assert end.folder.skipped == {b"README": reason}
+    assert end.change(b"readme", None) == ""
+    assert end.folder.excluded(b"README") == ""
+    assert end.folder.skipped == {}
 
 
 def test_a_disk_that_does_not_tell_upper_from_lower_case(
