@@ -28,6 +28,8 @@ BATCH_BYTES = 2 << 20
 class Job:
     """One change, on its way."""
 
+    towards: str
+    """The end that it is made at."""
     change: Change
     origin: bytes
     """Where the other end has the content; or this end, where it moves a version of its own."""

@@ -12,12 +12,13 @@ import msgspec
 
 from relay_kernel.core.errors import RelayError
 from relay_kernel.files.base import Base
+from relay_kernel.files.desk import SERVER, TARGET, Sides
 from relay_kernel.files.errors import FolderError
 from relay_kernel.files.guard import Guard, is_damaged
 from relay_kernel.files.line import LineClosedError
 from relay_kernel.files.remote import Remote
 from relay_kernel.files.root import show
-from relay_kernel.files.work import SERVER, TARGET, Sides, Work
+from relay_kernel.files.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -138,6 +139,10 @@ class Pair:
             log.warning("%s at %s: %s", self.folder, self.target, error)
             self.trouble = str(error)
             self.tell("trouble", {"why": self.trouble})
+        except Exception as error:
+            log.exception("%s at %s", self.folder, self.target)
+            self.trouble = f"an error in the file plane, see its log: {error!r}"
+            self.tell("trouble", {"why": self.trouble})
         finally:
             line.forget(self.folder)
             self._change()
@@ -208,9 +213,10 @@ class Pair:
         before = self.base.fact("boot")
         if before and before not in {remote.boot, remote.ended}:
             base = self.base.entries
-            work.damaged = {p for p, e in remote.tree.items() if is_damaged(base.get(p), e)}
-            if work.damaged:
-                log.warning("%d damaged files at %s are mended", len(work.damaged), self.target)
+            hurt = {path for path, e in remote.tree.items() if is_damaged(base.get(path), e)}
+            work.desk.damaged = hurt
+            if hurt:
+                log.warning("%d damaged files at %s are mended", len(hurt), self.target)
         self._boot = remote.boot
 
     _boot = ""
@@ -225,9 +231,9 @@ class Pair:
     def _change(self) -> None:
         """Wake whoever waits for both ends to be equal."""
         work = self.work
-        if work is not None and work.at_rest:
+        if work is not None and work.desk.at_rest:
             self.last_sync = time.time()
-            if self._boot and not work.damaged:
+            if self._boot and not work.desk.damaged:
                 self.base.remember(boot=self._boot)
                 self._boot = ""
         if self._moved is not None and not self._moved.done():
@@ -279,17 +285,21 @@ class Pair:
         return True
 
     async def _wait(self, towards: str) -> list[dict[str, Any]]:
-        while (work := self.work) is None or work.everything:
-            if work is None and not self._open_paths():
-                return []
-            await self._movement()
-        paths = work.open_paths(towards)
-        while paths and not work.stopped:
-            paths = {path for path in paths if work.waits(path, towards)}
-            if paths:
-                await self._movement()
+        paths: set[bytes] | None = None
+        work: Work | None = None
+        while not self.paused:
             if self.work is not work:
-                return await self._wait(towards)
+                # Another link: everything is looked at anew.
+                work, paths = self.work, None
+            if work is None:
+                if not self._open_paths():
+                    break
+            elif not work.desk.everything:
+                known = work.desk.open_paths(towards) if paths is None else paths
+                paths = {path for path in known if work.desk.waits(path, towards)}
+                if not paths:
+                    break
+            await self._movement()
         return self._missing(towards)
 
     async def _movement(self) -> None:
@@ -309,7 +319,7 @@ class Pair:
         every = every or ("" if work else f"{self.target} is not linked")
         found = []
         for path in paths | reasons.keys():
-            entry = self.driver.tree.get(path) or (work.entry(path) if work else None)
+            entry = self.driver.tree.get(path) or (work.remote.tree.get(path) if work else None)
             why = reasons.get(path) or every or "is on its way"
             found.append({"path": show(path), "size": entry.size if entry else 0, "why": why})
         found.sort(key=lambda one: (one["size"], one["path"]))
@@ -318,9 +328,9 @@ class Pair:
     def _open_paths(self, towards: str = "") -> set[bytes]:
         """What has still to be brought over; without a link, what differs from the base."""
         work = self.work
-        if work is not None and not work.everything:
+        if work is not None and not work.desk.everything:
             ways = [towards] if towards else [SERVER, TARGET]
-            return set[bytes]().union(*(work.open_paths(way) for way in ways))
+            return set[bytes]().union(*(work.desk.open_paths(way) for way in ways))
         if self._behind is None:
             self._behind = differing(self.base.entries, self.driver.tree)
         return {p for p in self._behind if self.base.entries.get(p) != self.driver.tree.get(p)}
@@ -330,22 +340,19 @@ class Pair:
     def status(self) -> dict[str, Any]:
         """How it stands: counts, sizes in bytes, times in seconds since the epoch."""
         work = self.work
-        backlogs = [way.backlog for way in work.ways.values()] if work else []
-        transfers = (
-            [one for way in work.ways.values() for one in way.large.values()] if work else ()
-        )
+        ways = work.ways if work else []
         return {
             "pending": len(self._open_paths()),
-            "bytes": sum(backlog.size for backlog in backlogs),
+            "bytes": sum(way.backlog.size for way in ways),
             "conflicts": len(self.base.conflicts),
             "last_sync": self.last_sync,
             "paused": self.paused,
             "trouble": self.trouble or self.driver.trouble,
             "linked": work is not None,
-            "transfers": [progress.shown() for progress in transfers],
+            "transfers": [one.shown() for way in ways for one in way.large.values()],
             "held": _shown(self.driver.held | (work.remote.held if work else {})),
             "skipped": _shown(self.driver.skipped | (work.remote.skipped if work else {})),
-            "refused": _shown(work.later.reasons() if work else {}),
+            "refused": _shown(work.desk.later.reasons() if work else {}),
             "free": {SERVER: self.driver.free, TARGET: work.remote.free if work else None},
         }
 
@@ -397,7 +404,7 @@ class Pair:
         Raises:
             FolderError: there is no link, so nobody knows what the target has.
         """
-        plan = self._linked().plan(None)
+        plan = self._linked().desk.plan(None)
         return {
             end: [_described(change.path, change.old, change.new) for change in changes]
             for end, changes in ((SERVER, plan.server), (TARGET, plan.target))
@@ -426,7 +433,7 @@ class Pair:
             if bring_back:
                 await work.bring_back()
             else:
-                work.unguarded = bool(reason) and reason != PAUSED
+                work.desk.unguarded = bool(reason) and reason != PAUSED
             work.stopped = False
             work.wake()
         self._resumed.set()
