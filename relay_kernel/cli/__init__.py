@@ -12,8 +12,8 @@ from relay_kernel import __version__
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError
 
-#: The modules of the commands, each with a function of its own name.
-COMMANDS = ("add", "join", "remove", "status", "demo", "hub", "agent", "gateway", "files_plane")
+#: Command -> its module here, which has a function of the command's name (with _ for -).
+COMMANDS = ("add", "join", "remove", "status", "demo", "hub", "agent", "gateway", "files-plane")
 
 #: Exit status: what was asked failed.
 FAILED = 1
@@ -50,10 +50,9 @@ def build_app() -> typer.Typer:
         pass
 
     for name in COMMANDS:
-        module = importlib.import_module(f"relay_kernel.cli.{name}")
-        app.command(name.replace("_", "-"), hidden=getattr(module, "HIDDEN", False))(
-            getattr(module, name)
-        )
+        place = name.replace("-", "_")
+        module = importlib.import_module(f"relay_kernel.cli.{place}")
+        app.command(name, hidden=getattr(module, "HIDDEN", False))(getattr(module, place))
     return app
 
 

@@ -140,9 +140,9 @@ class Line:
         try:
             self._take(message)
         except ProtocolError as error:
-            self.fail(str(error))
+            self.cut(str(error))
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            self.fail(f"a {message.kind[:40]} cannot be read: {error!r}")
+            self.cut(f"a {message.kind[:40]} cannot be read: {error!r}")
 
     def _take(self, message: Message) -> None:
         if message.kind == "answer":
@@ -190,7 +190,7 @@ class Line:
             log.exception("a %s could not be answered", message.kind)
             self.tell("answer", {"to": to, "error": f"{message.kind}: {error!r}", "code": ""})
 
-    def fail(self, reason: str) -> None:
+    def cut(self, reason: str) -> None:
         """The link is gone, or shall go: whoever waits for an answer learns why."""
         if self.closed.is_set():
             return
@@ -205,7 +205,7 @@ class Line:
 
     async def close(self, reason: str) -> None:
         """The link is gone; returns when nothing of this line runs any more."""
-        self.fail(reason)
+        self.cut(reason)
         tasks = [*self._answering]
         for task in tasks:
             task.cancel()
