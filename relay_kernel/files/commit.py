@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from relay_kernel.files.displace import STAYS
 from relay_kernel.files.drafts import Drafts
 from relay_kernel.files.errors import NoSpaceError, UnsafePathError
 from relay_kernel.files.present import CHANGED, RefusedError
 from relay_kernel.files.root import Parents
 from relay_kernel.files.stage import Staging
-from relay_kernel.files.step import BESIDE, STAYS, Brought, Maker, Step
+from relay_kernel.files.step import BESIDE, Brought, Maker, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

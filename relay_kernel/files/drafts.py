@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from relay_kernel.files.parts import Parts
     from relay_kernel.files.rules import Matcher
     from relay_kernel.files.step import Brought
+
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP}
+_NO_LINK = "is a link, which this disk cannot hold"
 
 
 class Drafts:
@@ -93,11 +97,20 @@ class Drafts:
         if new.kind is Kind.FOLDER:
             os.mkdir(name, 0o700, dir_fd=at)
         elif new.kind is Kind.LINK:
-            os.symlink(new.content, name, dir_fd=at)
+            self._link(step, new, at, name)
         else:
             assert step.brought is not None
             assert not isinstance(step.brought, Staging)
             self._stage.write(step.brought, new, at, name)
+
+    def _link(self, step: Step, new: Entry, at: int, name: bytes) -> None:
+        try:
+            os.symlink(new.content, name, dir_fd=at)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            self._parts.impossible[step.change.path] = (_NO_LINK, b"")
+            raise RefusedError(_NO_LINK) from None
 
     def _refuse_excluded(self, path: bytes, new: Entry | None) -> None:
         folder = path[: max(0, path.rfind(b"/"))]

@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relay_kernel.core.tree import Entry, Kind
 from relay_kernel.files.commit import commit
-from relay_kernel.files.digest import CHUNK, count, digest, hash_pieces, read_piece, whole
-from relay_kernel.files.durable import MANY, sync, sync_all, sync_named
-from relay_kernel.files.errors import ChangedError, FolderError, UnsafePathError
+from relay_kernel.files.errors import FolderError
 from relay_kernel.files.exchange import Exchange
 from relay_kernel.files.index import COARSE_GRANULE, GRANULE, Index
 from relay_kernel.files.late import LATE, Late
@@ -22,7 +18,8 @@ from relay_kernel.files.present import Present
 from relay_kernel.files.root import Parents, Root, show
 from relay_kernel.files.rules import IGNORE_FILE, Matcher, Rules
 from relay_kernel.files.scan import Scanner
-from relay_kernel.files.stage import Stage, Staging, Supply
+from relay_kernel.files.serve import Server, Source
+from relay_kernel.files.stage import Stage, Staging
 from relay_kernel.files.take import WRITING, Taker
 from relay_kernel.files.trash import Trash
 from relay_kernel.files.watching import watch_for
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay_kernel.core.reconcile import Change
+    from relay_kernel.core.tree import Entry, Kind
     from relay_kernel.files.step import Brought
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -41,19 +39,6 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 LONG_HELD = 60.0
 #: Seconds between two times that the trash is bounded.
 _TIDY = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the content of a file is at this end already.
-
-    Attributes:
-        path: in the folder, or in the trash.
-        when: the moment of the trash that it lies in; empty: it is in the folder.
-    """
-
-    path: bytes
-    when: str = ""
 
 
 class Folder:
@@ -78,7 +63,7 @@ class Folder:
         self._matcher = Matcher(rules)
         self._parts: Parts | None = None
         self._scanner: Scanner | None = None
-        self._by_content: dict[bytes, bytes] | None = None
+        self._serving: Server | None = None
         self._tidied = 0.0
 
     # -- life
@@ -129,6 +114,7 @@ class Folder:
             path not in tree and self._matcher.ignores(path, folder=folder)
         )
         self._scanner = Scanner(parts, self._matcher)
+        self._serving = Server(parts)
         watch.start(on_dirty)
 
     def close(self) -> None:
@@ -144,6 +130,12 @@ class Folder:
         if self._parts is None:
             raise FolderError(f"{self.path} is not open")
         return self._parts
+
+    @property
+    def _server(self) -> Server:
+        if self._parts is None or self._serving is None:
+            raise FolderError(f"{self.path} is not open")
+        return self._serving
 
     def _load_rules(self) -> None:
         text = b""
@@ -296,7 +288,7 @@ class Folder:
         parts.index.save(time.time_ns())
         changed = parts.picture.take()
         if changed:
-            self._by_content = None
+            self._server.changed()
         return changed
 
     # -- serving
@@ -307,16 +299,7 @@ class Folder:
         Raises:
             ChangedError: it is not ``entry`` any more.
         """
-        if entry.size <= CHUNK:
-            return [entry.content]
-        known = self._open_parts.index.pieces(path, entry.content)
-        if known is not None:
-            return known
-        with self._reading(path) as fd:
-            found = [piece for piece, _ in hash_pieces(fd, entry.size)]
-        if len(found) != count(entry.size) or whole(entry.size, found) != entry.content:
-            raise _changed(path)
-        return found
+        return self._server.pieces(path, entry)
 
     def read(self, path: bytes, entry: Entry, numbers: Iterable[int]) -> Iterator[bytes]:
         """Pieces of a file, by number, verified.
@@ -324,15 +307,7 @@ class Folder:
         Raises:
             ChangedError: it is not ``entry`` any more.
         """
-        pieces = self.pieces(path, entry)
-        with self._reading(path) as fd:
-            for number in numbers:
-                if not 0 <= number < len(pieces):
-                    raise _changed(path)
-                data = read_piece(fd, entry.size, number)
-                if digest(data) != pieces[number]:
-                    raise _changed(path)
-                yield data
+        return self._server.read(path, entry, numbers)
 
     def content(self, path: bytes, entry: Entry) -> bytes:
         """All of a file that is one piece, verified.
@@ -340,26 +315,7 @@ class Folder:
         Raises:
             ChangedError: it is not ``entry`` any more.
         """
-        with self._reading(path) as fd:
-            data = read_piece(fd, min(entry.size, CHUNK), 0)
-        if digest(data) != entry.content:
-            raise _changed(path)
-        return data
-
-    @contextlib.contextmanager
-    def _reading(self, path: bytes) -> Iterator[int]:
-        try:
-            with Parents(self._root.fd) as parents:
-                at, name = parents.of(path)
-                fd = os.open(name, _READ, dir_fd=at)
-        except (OSError, UnsafePathError) as error:
-            raise _changed(path) from error
-        try:
-            yield fd
-        except OSError as error:
-            raise _changed(path) from error
-        finally:
-            os.close(fd)
+        return self._server.content(path, entry)
 
     def flush(self, paths: Iterable[bytes]) -> None:
         """Make durable what is at ``paths`` now, with the folders that lead there.
@@ -367,35 +323,11 @@ class Folder:
         Raises:
             OSError: the disk lost something.
         """
-        paths = list(paths)
-        if len(paths) > MANY:
-            sync_all(self._root.fd)
-            return
-        folders: set[bytes] = set()
-        with Parents(self._root.fd) as parents:
-            for path in paths:
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError, UnsafePathError):
-                    at, name = parents.of(path)
-                    folders.update(_ancestors(path))
-                    if self.tree.get(path, _LINK).kind is not Kind.LINK:
-                        sync_named(at, name)
-            for folder in folders:
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError, UnsafePathError):
-                    sync(parents.folder(folder) if folder else self._root.fd)
+        self._server.flush(list(paths))
 
     def find(self, entry: Entry) -> Source | None:
         """Where the content of a file is here already: at any path, or in the trash."""
-        if entry.kind is not Kind.FILE:
-            return None
-        if self._by_content is None:
-            self._by_content = {
-                known.content: path for path, known in self.tree.items() if known.kind is Kind.FILE
-            }
-        path = self._by_content.get(entry.content)
-        if path is not None:
-            return Source(path)
-        trashed = self.trash.holding(entry.content)
-        return Source(*trashed) if trashed else None
+        return self._server.find(entry)
 
     # -- changing
 
@@ -410,36 +342,7 @@ class Folder:
             NoSpaceError: it does not fit.
         """
         self._root.check()
-        return self._open_parts.stage.begin(entry, lambda: self._supplies(entry, like))
-
-    def _supplies(self, entry: Entry, like: bytes | None) -> Iterator[Supply]:
-        """What is here that may have pieces of a file: the same content, then what it replaces."""
-        source = self.find(entry)
-        if source is not None:
-            with contextlib.suppress(OSError, UnsafePathError, ChangedError):
-                yield self._supply(source, entry)
-        known = self.tree.get(like) if like is not None else None
-        if like is not None and known is not None and known.kind is Kind.FILE:
-            with contextlib.suppress(OSError, UnsafePathError, ChangedError):
-                yield self._supply(Source(like), known)
-
-    def _supply(self, source: Source, entry: Entry) -> Supply:
-        top = self._root.trash if source.when else self._root.fd
-        path = os.fsencode(source.when) + b"/" + source.path if source.when else source.path
-        with Parents(top) as parents:
-            at, name = parents.of(path)
-            fd = os.open(name, _READ, dir_fd=at)
-        try:
-            return Supply(fd, entry.size, self._pieces_of(source, entry, fd))
-        except BaseException:
-            os.close(fd)
-            raise
-
-    def _pieces_of(self, source: Source, entry: Entry, fd: int) -> Sequence[bytes]:
-        if not source.when:
-            return self.pieces(source.path, entry)
-        known = self._open_parts.index.pieces(source.path, entry.content)
-        return known or [piece for piece, _ in hash_pieces(fd, entry.size)]
+        return self._open_parts.stage.begin(entry, lambda: self._server.supplies(entry, like))
 
     def commit(self, changes: Sequence[tuple[Change, Brought]]) -> list[str]:
         """Make changes, in order, each only if what is there is still what it replaces.
@@ -458,27 +361,13 @@ class Folder:
         parts = self._open_parts
         self._root.check()
         reasons = commit(parts, self._matcher, changes)
-        self._by_content = None
+        self._server.changed()
         parts.late.arm()
         parts.index.save(time.time_ns())
         if time.monotonic() - self._tidied > _TIDY:
             self._tidied = time.monotonic()
             parts.trash.bound(time.time())
         return reasons
-
-
-_LINK = Entry(Kind.FILE)
-
-
-def _changed(path: bytes) -> ChangedError:
-    return ChangedError(f"{show(path)} has changed meanwhile")
-
-
-def _ancestors(path: bytes) -> Iterator[bytes]:
-    """The folders that lead to a path, the nearest first, and the root."""
-    while path:
-        path = path[: max(0, path.rfind(b"/"))]
-        yield path
 
 
 def _granule(folder: int) -> int:

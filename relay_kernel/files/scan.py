@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _DEEPEST = 200
 #: A look at a long file that grows is followed by a rest so many times as long.
 _REST = 4
+#: Seconds before it is due that a look counts as the one that was due.
+_EARLY = 0.02
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -33,13 +35,13 @@ class Scanner:
 
     Attributes:
         matcher: the rules; may be replaced between two looks.
-        held_for: how many times a held path was looked at.
+        held_for: how many times a held path was looked at, and when it is looked at next.
         held_since: since when; seconds since the epoch.
     """
 
     def __init__(self, parts: Parts, matcher: Matcher) -> None:
         self.matcher = matcher
-        self.held_for: dict[bytes, int] = {}
+        self.held_for: dict[bytes, tuple[int, float]] = {}
         self.held_since: dict[bytes, float] = {}
         self._vanished: set[bytes] = set()
         self._root = parts.root
@@ -251,10 +253,12 @@ class Scanner:
         self._picture.hold(path, reason)
         self._watch.closing_only.add(path)
         self._vanished.discard(path)
-        times = self.held_for.get(path, 0)
         self.held_since.setdefault(path, time.time())
-        self.held_for[path] = times + 1
-        self._watch.again(path, times)
+        times, due = self.held_for.get(path, (0, 0.0))
+        if time.monotonic() < due - _EARLY:
+            # Not the look that was due: something has happened, its end may be near.
+            times = 0
+        self.held_for[path] = times + 1, self._watch.again(path, times)
 
     def _skip(self, path: bytes, reason: str) -> None:
         self._forget([*self._picture.empty(path), path])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay_kernel.core.tree import Entry, Kind
+from relay_kernel.files.displace import STAYS, Displacer
 from relay_kernel.files.durable import MANY, sync, sync_all, sync_named
 from relay_kernel.files.errors import UnsafePathError
 from relay_kernel.files.index import Trust, row_of
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 #: What a change may bring: a file that was received, the whole content of a small one, or nothing.
 Brought = Staging | bytes | memoryview | None
 
-#: How reasons begin that may be gone once the rest of the batch is made.
-STAYS, BESIDE = "stays: ", "cannot exist beside "
+#: How a reason begins that may be gone once the rest of the batch is made.
+BESIDE = "cannot exist beside "
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTER = _READ | os.O_DIRECTORY
 #: Names that are told of a folder that stays.
@@ -83,7 +84,7 @@ class Maker:
         self._present = parts.present
         self._picture = parts.picture
         self._parents = parents
-        self._trash = trash
+        self._displacer = Displacer(parts, trash)
         self._touched: set[bytes] = set()
         self._set: list[bytes] = []
         self._modes: dict[bytes, int] = {}
@@ -105,6 +106,10 @@ class Maker:
         path = step.change.path
         folder = path[: max(0, path.rfind(b"/"))]
         at, name = self._parents.of(path)
+        known = self._picture.tree.get(folder)
+        if folder and (known is None or known.kind is not Kind.FOLDER):
+            # It has come, and was not looked at yet: what goes into it is part of that.
+            raise RefusedError(CHANGED)
         try:
             self._make(step, at, name)
         except PermissionError:
@@ -225,101 +230,11 @@ class Maker:
         if old.kind is Kind.FOLDER:
             self._refuse_full(change.path, at, name)
         self._watch_draft(step)
-        spot, kept = self._slot(change.path)
-        if self._exchange.swaps:
-            self._swap(step, at, name, before=before, spot=spot, kept=kept)
-        else:
-            self._out(change, at, name, before=before, spot=spot, kept=kept)
-            self._move_in(step, at, name, spot=spot, kept=kept)
+        self._displacer.replace(change, step.draft, at, name, before)
         step.draft = b""
-        self._displaced(change, spot, kept)
-        self._record(step, at, name)
-
-    def _swap(
-        self, step: Step, at: int, name: bytes, *, before: os.stat_result, spot: int, kept: bytes
-    ) -> None:
-        """Swap the draft, put into the trash for it, with what is there: the name is never free."""
-        assert step.change.old is not None
-        self._exchange.create(self._root.stage, step.draft, spot, kept)
-        try:
-            self._exchange.swap(spot, kept, at, name)
-            try:
-                self._check_out(spot, kept, step.change.old, before)
-            except BaseException:
-                self._exchange.swap(spot, kept, at, name)
-                raise
-        except BaseException:
-            self._exchange.create(spot, kept, self._root.stage, step.draft)
-            raise
-
-    def _move_in(self, step: Step, at: int, name: bytes, *, spot: int, kept: bytes) -> None:
-        """Put the draft where the name is free for a moment; or put back what was there."""
-        try:
-            self._exchange.create(self._root.stage, step.draft, at, name)
-        except FileExistsError:
-            self._displaced(step.change, spot, kept)
-            raise RefusedError(CHANGED) from None
-        except OSError:
-            self._exchange.create(spot, kept, at, name)
-            raise
-
-    def _out(
-        self,
-        change: Change,
-        at: int,
-        name: bytes,
-        *,
-        before: os.stat_result,
-        spot: int,
-        kept: bytes,
-    ) -> None:
-        """Move what is there to the trash."""
-        assert change.old is not None
-        self._exchange.create(at, name, spot, kept)
-        try:
-            self._check_out(spot, kept, change.old, before)
-        except BaseException:
-            try:
-                self._exchange.create(spot, kept, at, name)
-            except FileExistsError:
-                # Somebody was quicker: what came out comes back beside it.
-                self._parts.late.bring_back(change.path, spot, kept)
-            raise
-
-    def _check_out(self, spot: int, kept: bytes, old: Entry, before: os.stat_result) -> None:
-        if old.kind is not Kind.FOLDER:
-            self._present.came_out(spot, kept, old, before)
-            return
-        # An empty folder is worth no place in the trash; one that is not empty cannot go.
-        fd = os.open(kept, _ENTER, dir_fd=spot)
-        try:
-            if os.listdir(fd):
-                raise RefusedError(f"{STAYS}something was put into it meanwhile")
-        finally:
-            os.close(fd)
-
-    def _displaced(self, change: Change, spot: int, kept: bytes) -> None:
-        """Something is in the trash now."""
-        assert change.old is not None
-        if change.old.kind is Kind.FOLDER:
-            with contextlib.suppress(OSError):
-                os.rmdir(kept, dir_fd=spot)
+        if old.kind is Kind.FOLDER:
             self._parents.forget(change.path)
-            return
-        self._parts.trash.know(change.path, self._trash.when, change.old)
-        self._parts.late.add(change.path, self._trash.when, os.lstat(kept, dir_fd=spot))
-
-    def _slot(self, path: bytes) -> tuple[int, bytes]:
-        try:
-            spot, kept = self._trash.slot(path)
-            os.lstat(kept, dir_fd=spot)
-        except FileNotFoundError:
-            return spot, kept
-        except NotADirectoryError:
-            pass
-        # The same batch has displaced something there already.
-        self._trash.renew(self._parts.trash.moment())
-        return self._trash.slot(path)
+        self._record(step, at, name)
 
     def _delete(self, change: Change, at: int, name: bytes) -> None:
         try:
@@ -335,9 +250,7 @@ class Maker:
             os.rmdir(name, dir_fd=at)
             self._parents.forget(change.path)
         else:
-            spot, kept = self._slot(change.path)
-            self._out(change, at, name, before=before, spot=spot, kept=kept)
-            self._displaced(change, spot, kept)
+            self._displacer.remove(change, at, name, before)
         self._forget(change.path)
 
     def _refuse_full(self, path: bytes, at: int, name: bytes) -> None:
@@ -409,7 +322,7 @@ class Maker:
 
     def sync(self) -> None:
         """Make durable what was moved. Raises OSError when the disk lost it."""
-        trashed = list(self._trash.opened())
+        trashed = self._displacer.opened()
         folders = [path for path in self._touched if not path or path in self._picture.tree]
         if len(folders) + len(trashed) + len(self._set) > MANY:
             sync_all(self._root.fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import threading
@@ -14,6 +15,10 @@ from relay_kernel.files.pending import Pending
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+log = logging.getLogger(__name__)
+
+#: Seconds after a failure, so that one that lasts takes no CPU.
+_PAUSE = 0.1
 #: Seconds between full looks where not everything can be heard; and how many times as long as a
 #: look takes it is at least.
 POLL, SPARING = 10.0, 20.0
@@ -88,9 +93,11 @@ class Watch:
             self.wake()
         return found
 
-    def again(self, path: bytes, times: int) -> None:
-        """Look at ``path`` once more, later: it was held ``times`` times."""
-        self.look_at(path, AGAIN[min(times, len(AGAIN) - 1)])
+    def again(self, path: bytes, times: int) -> float:
+        """Look at ``path`` once more, later: it was held ``times`` times. Return when."""
+        delay = AGAIN[min(times, len(AGAIN) - 1)]
+        self.look_at(path, delay)
+        return time.monotonic() + delay
 
     def look_at(self, path: bytes, delay: float) -> None:
         """Look at ``path`` in so many seconds at the latest."""
@@ -104,9 +111,19 @@ class Watch:
 
     def _run(self) -> None:
         while not self._closed:
-            if self.pending.ring(time.monotonic()):
-                self._on_dirty()
-            self._sleep(self.pending.due_in(time.monotonic()))
+            try:
+                self._turn()
+            except Exception:
+                # Deaf is bad, and deaf without a word is worse.
+                log.exception("the watch of a folder failed; everything is looked through")
+                self.deaf = True
+                self.pending.mark_all(time.monotonic() + POLL)
+                time.sleep(_PAUSE)
+
+    def _turn(self) -> None:
+        if self.pending.ring(time.monotonic()):
+            self._on_dirty()
+        self._sleep(self.pending.due_in(time.monotonic()))
 
     def _sleep(self, seconds: float | None) -> None:
         """Until something happens, or for so long."""

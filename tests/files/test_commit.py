@@ -15,6 +15,7 @@ from relay_kernel.core.reconcile import Change
 from relay_kernel.core.tree import Entry, Kind
 from relay_kernel.files.errors import NoSpaceError
 from relay_kernel.files.exchange import Exchange
+from relay_kernel.files.parts import Folds
 from relay_kernel.files.rules import Rules
 from tests.files.rig import End, Program, file, folder, link, mirror
 
@@ -259,7 +260,7 @@ class TestBatches:
         (end.root / "a/b/g").write_bytes(b"y")
         assert end.folder.settle(now=True) == {b"a/b/g": file(b"y")}
 
-    def test_a_new_folder_that_is_there_already_is_filled(self, end: End) -> None:
+    def test_a_new_folder_that_is_there_already_is_filled_once_it_is_known(self, end: End) -> None:
         (end.root / "a/b").mkdir(parents=True)
         (end.root / "a/b/mine").write_bytes(b"mine")
         batch = [
@@ -272,7 +273,9 @@ class TestBatches:
             (Change(b"a/b/mine", None, file(b"yours")), b"yours"),
         ]
         no = "changed meanwhile"
-        assert end.folder.commit(batch) == ["", no, "", "", "", "", no]
+        assert end.folder.commit(batch) == ["", no, no, "", "", "", no]
+        end.folder.settle(now=True)
+        assert end.folder.commit(batch[2:3]) == [""]
         assert (end.root / "a/b/f").read_bytes() == b"x"
         assert (end.root / "a/c/d/f").read_bytes() == b"y"
         assert (end.root / "a/b/mine").read_bytes() == b"mine"
@@ -350,6 +353,130 @@ class TestOpenedMeanwhile:
         assert (end.root / os.fsdecode(end.folder.late[b"a/f"])).read_bytes() == b"late"
 
 
+class Meddling(Exchange):
+    """The real renames; before some of them somebody else does something."""
+
+    def __init__(self, *before: Callable[[], object] | None, swaps: bool = True) -> None:
+        super().__init__(swaps=swaps)
+        self.before = list(before)
+
+    def swap(self, source: int, old: bytes, folder: int, new: bytes) -> None:
+        self.meddle()
+        super().swap(source, old, folder, new)
+
+    def create(self, source: int, old: bytes, folder: int, new: bytes) -> None:
+        if not self.swaps:
+            self.meddle()
+        super().create(source, old, folder, new)
+
+    def meddle(self) -> None:
+        if self.before:
+            act = self.before.pop(0)
+            if act is not None:
+                act()
+
+
+class TestInTheVeryMoment:
+    """Somebody is quicker than the look before the rename, which is why there is one after it."""
+
+    @pytest.fixture(params=[True, False])
+    def swaps(self, request: pytest.FixtureRequest) -> bool:
+        return bool(request.param)
+
+    def meddle(self, end: End, *before: Callable[[], object] | None, swaps: bool) -> None:
+        end.folder._open_parts.exchange = Meddling(*before, swaps=swaps)
+
+    def put(self, end: End, data: bytes) -> Callable[[], object]:
+        """Replace the file as careful programs do."""
+
+        def act() -> None:
+            (end.place / "draft").write_bytes(data)
+            (end.place / "draft").rename(end.root / "f")
+
+        return act
+
+    def contents(self, end: End) -> set[bytes]:
+        """All that is anywhere."""
+        found = [path for path in end.root.iterdir() if path.is_file()]
+        return {path.read_bytes() for path in found} | set(trashed(end).values())
+
+    def test_another_file_in_its_place_stays_there(self, end: End, swaps: bool) -> None:
+        end.write("f", b"old")
+        self.meddle(end, self.put(end, b"mine"), swaps=swaps)
+        assert end.change(b"f", file(b"new"), b"new") == "changed meanwhile"
+        assert (end.root / "f").read_bytes() == b"mine"
+        assert trashed(end) == {}
+        end.folder.settle(now=True)
+        assert end.folder.tree == {b"f": file(b"mine")}
+
+    def test_what_is_written_into_it_stays_there(self, end: End, swaps: bool) -> None:
+        end.write("f", b"old")
+        self.meddle(end, lambda: (end.root / "f").write_bytes(b"mee"), swaps=swaps)
+        assert end.change(b"f", file(b"new"), b"new") == "changed meanwhile"
+        assert (end.root / "f").read_bytes() == b"mee"
+
+    def test_who_just_opens_it_to_write_keeps_it(self, end: End, swaps: bool) -> None:
+        end.write("f", b"old-")
+        opened: list[Program] = []
+        self.meddle(end, lambda: opened.append(Program(OPEN, end.root / "f")), swaps=swaps)
+        assert end.change(b"f", file(b"new"), b"new") == "is being written"
+        opened[0].step()
+        opened[0].__exit__()
+        assert (end.root / "f").read_bytes() == b"late"
+
+    def test_a_folder_that_is_just_filled_stays(self, end: End, swaps: bool) -> None:
+        (end.root / "f").mkdir()
+        end.folder.settle(now=True)
+        self.meddle(end, lambda: (end.root / "f/g").write_bytes(b"mine"), swaps=swaps)
+        assert end.change(b"f", file(b"new"), b"new").startswith("stays: ")
+        assert (end.root / "f/g").read_bytes() == b"mine"
+        assert end.folder.settle(now=True) == {b"f/g": file(b"mine")}
+
+    def test_a_folder_in_the_place_of_a_file_stays(self, end: End, swaps: bool) -> None:
+        def act() -> None:
+            (end.root / "f").unlink()
+            (end.root / "f").mkdir()
+            (end.root / "f/g").write_bytes(b"mine")
+
+        end.write("f", b"old")
+        self.meddle(end, act, swaps=swaps)
+        assert end.change(b"f", file(b"new"), b"new") == "changed meanwhile"
+        assert (end.root / "f/g").read_bytes() == b"mine"
+
+    def test_one_that_just_went_stays_away(self, end: End, swaps: bool) -> None:
+        end.write("f", b"old")
+        self.meddle(end, (end.root / "f").unlink, swaps=swaps)
+        assert end.change(b"f", file(b"new"), b"new") == "changed meanwhile"
+        assert not (end.root / "f").exists()
+        assert not list((end.root / ".relay/stage").iterdir())
+
+    def test_quick_twice_and_the_name_is_gone(self, end: End) -> None:
+        """What came out is somebody's, and where it was is free: it goes there."""
+        end.write("f", b"old")
+        self.meddle(end, self.put(end, b"mine"), (end.root / "f").unlink, swaps=True)
+        assert end.change(b"f", file(b"new"), b"new") == "changed meanwhile"
+        assert (end.root / "f").read_bytes() == b"mine"
+
+    @pytest.mark.parametrize("what", ["replaced", "removed"])
+    def test_quick_twice_and_the_name_is_taken(self, end: End, what: str) -> None:
+        """What came out, and what took its name, are both somebody's: both stay."""
+        end.write("f", b"old")
+        acts = self.put(end, b"mine"), self.put(end, b"mine too")
+        self.meddle(end, *acts, swaps=False)
+        new = file(b"new") if what == "replaced" else None
+        assert end.change(b"f", new, b"new" if new else None) == "changed meanwhile"
+        assert self.contents(end) == {b"mine", b"mine too"}
+        end.folder.settle(now=True)
+        assert len(end.folder.tree) == 2
+
+    def test_one_that_comes_while_the_name_is_free_stays(self, end: End) -> None:
+        end.write("f", b"old")
+        self.meddle(end, None, self.put(end, b"mine"), swaps=False)
+        assert end.change(b"f", file(b"new"), b"new") == "changed meanwhile"
+        assert self.contents(end) == {b"mine", b"old"}
+        assert trashed(end) == {b"f": b"old"}
+
+
 class TestSeen:
     """What others see while changes are made."""
 
@@ -424,6 +551,7 @@ from relay_kernel.core.reconcile import Change
 from relay_kernel.core.tree import Entry, Kind
 from relay_kernel.files.digest import digest
 from relay_kernel.files.folder import Folder
+from relay_kernel.files.parts import Folds
 from relay_kernel.files.rules import Rules
 place = Path(sys.argv[1])
 folder = Folder(place / "root", place / "state", Rules())
@@ -553,6 +681,28 @@ class TestExchange:
             os.close(fd)
         assert (tmp_path / "old").read_bytes() == b"old"
         assert sorted(os.listdir(tmp_path)) == ["free", "old"]
+
+
+def test_names_that_a_disk_may_take_for_one() -> None:
+    form = Folds(form=True)
+    assert form.same("caf\u00e9".encode(), "cafe\u0301".encode())
+    assert not form.same(b"A", b"a")
+    assert Folds(case=True).same(b"\xffA", b"\xffa")
+    assert not Folds().names
+
+
+def test_a_name_is_refused_beside_its_twin_until_that_is_gone(end: End) -> None:
+    """As on a disk that takes both for one; this one does not, so the name is made beforehand."""
+    end.folder._open_parts.folds = Folds(case=True)
+    end.write("readme", b"x")
+    (end.root / "README").write_bytes(b"x")
+    reason = "cannot exist beside readme: to this disk the two names are one"
+    assert end.change(b"README", file(b"y"), b"y") == reason
+    assert end.folder.excluded(b"README") == reason
+    assert end.folder.skipped == {b"README": reason}
+    assert end.change(b"readme", None) == ""
+    assert end.folder.excluded(b"README") == ""
+    assert end.folder.skipped == {}
 
 
 def test_a_disk_that_does_not_tell_upper_from_lower_case(

@@ -106,6 +106,20 @@ def test_a_file_with_two_names_is_two_files(end: End) -> None:
     assert changed == {b"a": file(b"two"), b"b": file(b"two")}
 
 
+def test_folders_that_lie_too_deep_are_skipped_by_name(end: End) -> None:
+    deep = end.root
+    fd = os.open(deep, os.O_RDONLY)
+    for _ in range(210):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    end.folder.scan()
+    assert len(end.folder.tree) == 200
+    assert end.folder.skipped == {b"/".join([b"d"] * 201): "lies more than 200 folders deep"}
+
+
 class TestIndex:
     def test_what_has_not_changed_is_not_read_again(self, end: End) -> None:
         end.write("f", b"one")

@@ -207,6 +207,22 @@ def test_where_nothing_more_can_be_watched_it_says_so_and_looks(
     assert said in done.stdout
 
 
+def test_a_watch_that_fails_says_so_and_looks(
+    end: End, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("relay_kernel.files.watch.POLL", 0.05)
+    watch = end.folder._open_parts.watch
+
+    def fail(path: bytes, folder: bool) -> bool:
+        raise ValueError("a mistake")
+
+    watch.ignored = fail
+    (end.root / "f").write_bytes(b"x")
+    end.until(lambda: b"f" in end.folder.tree)
+    assert "the watch of a folder failed" in caplog.text
+    watch.ignored = lambda path, folder: False
+
+
 class TestElsewhere:
     """Where there is no inotify; here it can be tried all the same."""
 
