@@ -19,6 +19,7 @@ from relay_kernel.files.errors import (
     NoSpaceError,
     UnsafePathError,
 )
+from relay_kernel.files.packing import LeavesFolderError
 from relay_kernel.files.transfers import Incoming, Outgoing
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.message import Message
@@ -182,7 +183,8 @@ class Line:
             return
         except ProtocolError as error:
             log.warning("the other end was refused: %s", error)
-            self.tell("answer", {"to": to, "error": str(error), "code": "unsafe"})
+            code = "unsafe" if isinstance(error, LeavesFolderError) else ""
+            self.tell("answer", {"to": to, "error": str(error), "code": code})
         except (RelayError, OSError) as error:
             self.tell("answer", {"to": to, "error": str(error), "code": _code(error)})
         except Exception as error:
