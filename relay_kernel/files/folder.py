@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -78,13 +79,19 @@ class Folder:
         Raises:
             FolderError: it cannot be used.
         """
-        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise FolderError(f"{self._state} cannot be made: {error.strerror}") from error
         self._root.open(self._state, adopt=adopt)
         try:
             self._open(on_dirty)
         except OSError as error:
             self.close()
             raise FolderError(f"{self.path} cannot be used: {error.strerror}") from error
+        except sqlite3.Error as error:
+            self.close()
+            raise FolderError(f"{self._state} cannot be written: {error}") from error
 
     def _open(self, on_dirty: Callable[[], None]) -> None:
         root = self._root

@@ -30,6 +30,20 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         Folder(tmp_path / "f", tmp_path / "state", Rules()).open()
 
 
+def test_a_state_that_cannot_be_kept_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "f").write_text("")
+    with pytest.raises(FolderError, match="state cannot be made: Not a directory"):
+        Folder(tmp_path / "root", tmp_path / "f" / "state", Rules()).open()
+    (tmp_path / "state" / "index.sqlite").mkdir(parents=True)
+    one = Folder(tmp_path / "root", tmp_path / "state", Rules())
+    with pytest.raises(FolderError, match="cannot be"):
+        one.open()
+    (tmp_path / "state" / "index.sqlite").rmdir()
+    one.open()
+    one.close()
+
+
 def test_a_link_to_a_folder_is_that_folder(tmp_path: Path, end: End) -> None:
     end.write("f", b"x")
     end.folder.close()
