@@ -130,7 +130,7 @@ async def _serve(places: Places, stream: Stream, hello: dict[str, object]) -> No
         if isinstance(event, Received):
             end.line.handle(event.message)
         elif isinstance(event, Parted):
-            end.line.fail(f"the server said goodbye: {event.fields.get('reason')}")
+            end.line.cut(f"the server said goodbye: {event.fields.get('reason')}")
 
     session = Session({**introduction(), "session": "files"}, float(str(hello["heartbeat"])))
     pump = Pump(session, on_event)
@@ -139,11 +139,11 @@ async def _serve(places: Places, stream: Stream, hello: dict[str, object]) -> No
     def shut_down() -> None:
         end.goodbye()
         pump.part("the machine is shutting down")
-        end.line.fail("the machine is shutting down")
+        end.line.cut("the machine is shutting down")
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, shut_down)
-    loop.add_signal_handler(signal.SIGHUP, lambda: end.line.fail("a newer end takes its place"))
+    loop.add_signal_handler(signal.SIGHUP, lambda: end.line.cut("a newer end takes its place"))
     reason = await pump.run_until(stream, end.line.closed, hello=hello)
     log.info("the link has ended: %s", end.line.reason or reason)
     await end.close(reason)

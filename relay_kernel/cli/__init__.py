@@ -12,10 +12,10 @@ from relay_kernel import __version__
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError
 
-#: The modules of the commands, each with a function or a group of its own name.
+#: Command -> its module here, which has a function or a group of its name (with _ for -).
 COMMANDS = (
     *("add", "join", "remove", "status", "files", "sync", "demo"),
-    *("hub", "agent", "gateway", "files_plane"),
+    *("hub", "agent", "gateway", "files-plane"),
 )
 
 #: Exit status: what was asked failed.
@@ -53,13 +53,13 @@ def build_app() -> typer.Typer:
         pass
 
     for name in COMMANDS:
-        module = importlib.import_module(f"relay_kernel.cli.{name}")
-        command = getattr(module, name)
+        place = name.replace("-", "_")
+        module = importlib.import_module(f"relay_kernel.cli.{place}")
+        command = getattr(module, place)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            hidden = getattr(module, "HIDDEN", False)
-            app.command(name.replace("_", "-"), hidden=hidden)(command)
+            app.command(name, hidden=getattr(module, "HIDDEN", False))(command)
     return app
 
 

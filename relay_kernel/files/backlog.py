@@ -28,6 +28,8 @@ BATCH_BYTES = 2 << 20
 class Job:
     """One change, on its way."""
 
+    towards: str
+    """The end that it is made at."""
     change: Change
     origin: bytes
     """Where the other end has the content; or this end, where it moves a version of its own."""
@@ -78,21 +80,26 @@ class Backlog:
     def __init__(self) -> None:
         self._making: dict[bytes, Job] = {}
         self._clearing: dict[bytes, Job] = {}
+        self._alone: dict[bytes, Job] = {}
         self.running: dict[bytes, Job] = {}
 
     def __len__(self) -> int:
-        return len(self._making) + len(self._clearing) + len(self.running)
+        return len(self._making) + len(self._clearing) + len(self._alone) + len(self.running)
 
     def __contains__(self, path: bytes) -> bool:
-        return path in self._making or path in self._clearing or path in self.running
+        return path in self.running or any(path in jobs for jobs in self._waiting)
 
     @property
     def waiting(self) -> set[bytes]:
         """Paths of what is not under way yet."""
-        return self._making.keys() | self._clearing.keys()
+        return set[bytes]().union(*self._waiting)
+
+    @property
+    def _waiting(self) -> tuple[dict[bytes, Job], ...]:
+        return self._making, self._clearing, self._alone
 
     def __iter__(self) -> Iterator[Job]:
-        for jobs in (self.running, self._making, self._clearing):
+        for jobs in (self.running, *self._waiting):
             yield from jobs.values()
 
     @property
@@ -104,20 +111,20 @@ class Backlog:
         """Add a job, in place of one that waits there."""
         self.discard([job.path])
         jobs = self._clearing if job.change.clears else self._making
-        jobs[job.path] = job
+        (self._alone if job.travels_alone else jobs)[job.path] = job
 
     def discard(self, paths: Iterable[bytes]) -> list[Job]:
         """Forget what waits at these paths; returns it."""
         gone = []
         for path in paths:
-            for jobs in (self._making, self._clearing):
+            for jobs in self._waiting:
                 if job := jobs.pop(path, None):
                     gone.append(job)
         return gone
 
     def clear(self) -> None:
         """Forget everything."""
-        for jobs in (self._making, self._clearing, self.running):
+        for jobs in (*self._waiting, self.running):
             jobs.clear()
 
     # ------------------------------------------------------------------ what is next
@@ -126,41 +133,27 @@ class Backlog:
         """The next jobs to be committed together, in an order that works; they are under way."""
         batch: list[Job] = []
         size = 0
-        ready = (job for job in self._making.values() if not job.travels_alone)
-        for job in nsmallest(BATCH, ready, key=lambda job: job.rank):
+        for job in nsmallest(BATCH, self._making.values(), key=lambda job: job.rank):
             inline = 0 if job.brought else job.size
             if batch and size + inline > BATCH_BYTES:
                 break
             size += inline
             batch.append(job)
         batch.sort(key=lambda job: job.path)
-        if len(batch) < BATCH:
-            batch += self._take_clearing(BATCH - len(batch))
+        deepest = sorted(self._clearing.values(), key=lambda job: job.path, reverse=True)
+        batch += deepest[: BATCH - len(batch)]
         for job in batch:
             self._making.pop(job.path, None)
             self._clearing.pop(job.path, None)
             self.running[job.path] = job
         return batch
 
-    def _take_clearing(self, count: int) -> list[Job]:
-        found = sorted(self._clearing.values(), key=lambda job: job.path, reverse=True)[:count]
-        if not found:
-            return []
-        # A file that comes in a folder's place, once what is below is gone, may be on its way.
-        return [job for job in found if not job.travels_alone]
-
     def take_large(self) -> Job | None:
         """The next job that travels alone; it is under way."""
-        waiting = [
-            job
-            for jobs in (self._making, self._clearing)
-            for job in jobs.values()
-            if job.travels_alone
-        ]
-        if not waiting:
+        if not self._alone:
             return None
-        job = min(waiting, key=lambda job: job.rank)
-        (self._clearing if job.change.clears else self._making).pop(job.path)
+        job = min(self._alone.values(), key=lambda job: job.rank)
+        del self._alone[job.path]
         self.running[job.path] = job
         return job
 

@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relay_kernel.core.errors import RelayError
 from relay_kernel.core.tree import Entry, Kind
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Base:
         """Make ``changes`` durable.
 
         Raises:
-            sqlite3.Error: the disk refused.
+            BaseError: the disk refused.
         """
         gone = [(path,) for path, entry in changes.items() if entry is None]
         there = [
@@ -181,12 +182,17 @@ class Base:
             self._db.close()
 
 
+class BaseError(RelayError):
+    """What both ends have cannot be written down: the disk is full, say."""
+
+    retryable = True
+
+
 @contextlib.contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
     try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            yield
+    except sqlite3.Error as error:
+        raise BaseError(f"what both ends have cannot be written down: {error}") from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from relay_kernel.core.errors import RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from relay_kernel.core.plan import Change
     from relay_kernel.core.tree import Entry
@@ -63,6 +63,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._readers: list[Callable[[News], None]] = []
         self._watching: asyncio.Task[None] | None = None
+        self._going_on: set[asyncio.Future[Any]] = set()
 
     def listen(self, reader: Callable[[News], None]) -> None:
         """From now on ``reader`` is called on the loop with what is new."""
@@ -76,6 +77,16 @@ class Driver:
     async def work(self, call: Callable[..., T], *arguments: Any) -> T:
         """Run a call in the folder's thread, after those that were asked for before."""
         return await self._loop.run_in_executor(self._threads, call, *arguments)
+
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Let ``work`` come to its end also if the caller is cancelled.
+
+        Else the folder's thread would do something that is never heard of here.
+        """
+        task = asyncio.ensure_future(work)
+        self._going_on.add(task)
+        task.add_done_callback(self._going_on.discard)
+        return await asyncio.shield(task)
 
     # ------------------------------------------------------------------ its life
 
@@ -106,6 +117,7 @@ class Driver:
         if self._watching:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await asyncio.gather(*self._going_on, return_exceptions=True)
         await self.work(self.folder.close)
         self._threads.shutdown(wait=False)
 
@@ -145,6 +157,9 @@ class Driver:
         await self._look(lambda: self.folder.settle(now=now))
 
     async def _look(self, look: Callable[[], dict[bytes, Entry | None]]) -> None:
+        await self._whole(self._look_whole(look))
+
+    async def _look_whole(self, look: Callable[[], dict[bytes, Entry | None]]) -> None:
         changes, held, skipped = await self.work(self._looked, look)
         left = (self.held.keys() | self.skipped.keys()) - held.keys() - skipped.keys()
         news = News(changes, left)
@@ -194,12 +209,14 @@ class Driver:
             changes: in an order that works.
             by: who wants them; the others hear of them.
         """
+        return await self._whole(self._commit(changes, by))
+
+    async def _commit(self, changes: Sequence[tuple[Change, Brought]], by: object) -> list[str]:
         results = await self.work(self.folder.commit, changes)
-        self.committed([change for change, _ in changes], results, by)
+        self._note([change for change, _ in changes], results, by)
         return results
 
-    def committed(self, changes: Sequence[Change], results: Sequence[str], by: object) -> None:
-        """Take note of what was made, in a call of :meth:`work`."""
+    def _note(self, changes: Sequence[Change], results: Sequence[str], by: object) -> None:
         made = {
             change.path: change.new for change, why in zip(changes, results, strict=True) if not why
         }

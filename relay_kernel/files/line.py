@@ -19,6 +19,7 @@ from relay_kernel.files.errors import (
     NoSpaceError,
     UnsafePathError,
 )
+from relay_kernel.files.packing import LeavesFolderError
 from relay_kernel.files.transfers import Incoming, Outgoing
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.message import Message
@@ -140,9 +141,9 @@ class Line:
         try:
             self._take(message)
         except ProtocolError as error:
-            self.fail(str(error))
+            self.cut(str(error))
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            self.fail(f"a {message.kind[:40]} cannot be read: {error!r}")
+            self.cut(f"a {message.kind[:40]} cannot be read: {error!r}")
 
     def _take(self, message: Message) -> None:
         if message.kind == "answer":
@@ -182,7 +183,8 @@ class Line:
             return
         except ProtocolError as error:
             log.warning("the other end was refused: %s", error)
-            self.tell("answer", {"to": to, "error": str(error), "code": "unsafe"})
+            code = "unsafe" if isinstance(error, LeavesFolderError) else ""
+            self.tell("answer", {"to": to, "error": str(error), "code": code})
         except (RelayError, OSError) as error:
             self.tell("answer", {"to": to, "error": str(error), "code": _code(error)})
         except Exception as error:
@@ -190,7 +192,7 @@ class Line:
             log.exception("a %s could not be answered", message.kind)
             self.tell("answer", {"to": to, "error": f"{message.kind}: {error!r}", "code": ""})
 
-    def fail(self, reason: str) -> None:
+    def cut(self, reason: str) -> None:
         """The link is gone, or shall go: whoever waits for an answer learns why."""
         if self.closed.is_set():
             return
@@ -205,7 +207,7 @@ class Line:
 
     async def close(self, reason: str) -> None:
         """The link is gone; returns when nothing of this line runs any more."""
-        self.fail(reason)
+        self.cut(reason)
         tasks = [*self._answering]
         for task in tasks:
             task.cancel()

@@ -28,6 +28,10 @@ LONGEST = 4096
 T = TypeVar("T")
 
 
+class LeavesFolderError(ProtocolError):
+    """A path of the peer's leads out of the folder, or into what is ours there."""
+
+
 class _Change(msgspec.Struct, array_like=True):
     path: bytes
     old: Entry | None
@@ -171,7 +175,7 @@ def check_path(path: bytes) -> bytes:
     """Return ``path``, a path inside a folder that does not touch what is ours there.
 
     Raises:
-        ProtocolError: it is empty or absolute, holds ``..`` or a NUL, or is in ``.relay``.
+        LeavesFolderError: it is empty or absolute, holds ``..`` or a NUL, or is in ``.relay``.
     """
     names = path.split(b"/")
     if (
@@ -180,7 +184,7 @@ def check_path(path: bytes) -> bytes:
         or names[0] == OWN
         or any(name in {b"", b".", b".."} for name in names)
     ):
-        raise ProtocolError(f"the path {path[:100]!r} leaves the folder: it was refused")
+        raise LeavesFolderError(f"the path {path[:100]!r} leaves the folder: it was refused")
     return path
 
 

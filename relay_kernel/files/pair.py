@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from relay_kernel.core.errors import RelayError
+from relay_kernel.files import account
+from relay_kernel.files.barrier import Barrier
 from relay_kernel.files.base import Base
+from relay_kernel.files.desk import SERVER, Sides
 from relay_kernel.files.errors import FolderError
 from relay_kernel.files.guard import Guard, is_damaged
 from relay_kernel.files.line import LineClosedError
 from relay_kernel.files.remote import Remote
-from relay_kernel.files.root import show
-from relay_kernel.files.work import SERVER, TARGET, Sides, Work
+from relay_kernel.files.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from relay_kernel.core.tree import Entry, Tree
     from relay_kernel.files.driver import Driver, News
     from relay_kernel.files.line import Line
     from relay_kernel.files.rules import Rules
@@ -35,8 +36,6 @@ log = logging.getLogger(__name__)
 AGAIN = 5.0
 #: Why a pair stands still that a person has paused.
 PAUSED = "paused by you"
-#: Paths of which a status or an answer tells one by one, at most.
-SHOWN = 100
 
 
 class Pair:
@@ -80,8 +79,7 @@ class Pair:
         """What is done while there is a link."""
         self._adopt = False
         self._resumed = asyncio.Event()
-        self._moved: asyncio.Future[None] | None = None
-        self._behind: set[bytes] | None = None
+        self.barrier = Barrier(self)
         driver.listen(self._on_news)
 
     async def stop(self) -> None:
@@ -137,6 +135,10 @@ class Pair:
         except (RelayError, OSError) as error:
             log.warning("%s at %s: %s", self.folder, self.target, error)
             self.trouble = str(error)
+            self.tell("trouble", {"why": self.trouble})
+        except Exception as error:
+            log.exception("%s at %s", self.folder, self.target)
+            self.trouble = f"an error in the file plane, see its log: {error!r}"
             self.tell("trouble", {"why": self.trouble})
         finally:
             line.forget(self.folder)
@@ -199,7 +201,8 @@ class Pair:
         try:
             await work.run()
         finally:
-            self.work, self._behind = None, None
+            self.work = None
+            self.barrier.forget()
             self.trouble = remote.trouble
             self.tell("unlinked", {})
 
@@ -208,9 +211,10 @@ class Pair:
         before = self.base.fact("boot")
         if before and before not in {remote.boot, remote.ended}:
             base = self.base.entries
-            work.damaged = {p for p, e in remote.tree.items() if is_damaged(base.get(p), e)}
-            if work.damaged:
-                log.warning("%d damaged files at %s are mended", len(work.damaged), self.target)
+            hurt = {path for path, e in remote.tree.items() if is_damaged(base.get(path), e)}
+            work.desk.damaged = hurt
+            if hurt:
+                log.warning("%d damaged files at %s are mended", len(hurt), self.target)
         self._boot = remote.boot
 
     _boot = ""
@@ -218,148 +222,56 @@ class Pair:
     def _on_news(self, news: News) -> None:
         """Something is new at the server's end; while there is a link, the work looks at it."""
         if self.work is None:
-            if self._behind is not None:
-                self._behind |= news.changes.keys()
+            self.barrier.behind(set(news.changes))
             self._change()
 
     def _change(self) -> None:
         """Wake whoever waits for both ends to be equal."""
         work = self.work
-        if work is not None and work.at_rest:
+        if work is not None and work.desk.at_rest:
             self.last_sync = time.time()
-            if self._boot and not work.damaged:
+            if self._boot and not work.desk.damaged:
                 self.base.remember(boot=self._boot)
                 self._boot = ""
-        if self._moved is not None and not self._moved.done():
-            self._moved.set_result(None)
-        self._moved = None
+        self.barrier.moved()
 
     def tell(self, word: str, fields: dict[str, Any]) -> None:
         """Tell the owner what a person may want to know."""
         self._tell_owner(word, {"folder": self.folder, "target": self.target, **fields})
 
-    # ------------------------------------------------------------------ barriers
+    # ------------------------------------------------------------------ for those who ask
 
     async def settled(
         self, bound: float, beside: frozenset[bytes] = frozenset()
     ) -> list[dict[str, Any]]:
-        """Wait until everything that is at the server now is at the target.
-
-        Answers at once where nothing is new here. What is being written is not waited for, nor
-        what was refused again and again.
-
-        Args:
-            bound: seconds to wait at most.
-            beside: paths that are not waited for.
-
-        Returns:
-            What is not there yet: ``path``, ``size`` in bytes, ``why``. Empty: all is there.
-        """
-        async with _within(bound):
-            await self.driver.settle(now=True)
-            return await self._wait(TARGET, beside)
-        return self._missing(TARGET)
+        """Wait until all that is at the server is at the target: see :meth:`Barrier.settled`."""
+        return await self.barrier.settled(bound, beside)
 
     async def fetched(
         self, bound: float, beside: frozenset[bytes] = frozenset()
     ) -> list[dict[str, Any]]:
-        """Wait until everything that is at the target now is here; see :meth:`settled`."""
-        async with _within(bound):
-            while not await self._look_there():
-                await self._movement()
-            return await self._wait(SERVER, beside)
-        return self._missing(SERVER)
-
-    async def _look_there(self) -> bool:
-        """Have the target look at what happened a moment ago; false: it is not linked."""
-        work = self.work
-        if work is None:
-            return False
-        try:
-            await work.look(everything=False)
-        except LineClosedError:
-            while self.work is work:
-                await self._movement()
-            return False
-        return True
-
-    async def _wait(self, towards: str, beside: frozenset[bytes]) -> list[dict[str, Any]]:
-        while (work := self.work) is None or work.everything:
-            if work is None and not self._open_paths():
-                return []
-            await self._movement()
-        paths = work.open_paths(towards) - beside
-        while paths and not work.stopped:
-            paths = {path for path in paths if work.waits(path, towards)}
-            if paths:
-                await self._movement()
-            if self.work is not work:
-                return await self._wait(towards, beside)
-        return self._missing(towards)
-
-    async def _movement(self) -> None:
-        """Wait until anything has changed."""
-        if self._moved is None:
-            self._moved = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._moved)
-
-    def _missing(self, towards: str) -> list[dict[str, Any]]:
-        """What has not got there, the smallest first."""
-        work = self.work
-        paths = self._open_paths(towards)
-        reasons = {**self.driver.held}
-        if work is not None:
-            reasons = work.reasons(towards)
-        every = self.paused or self.trouble or self.driver.trouble
-        every = every or ("" if work else f"{self.target} is not linked")
-        found = []
-        for path in paths | reasons.keys():
-            entry = self.driver.tree.get(path) or (work.entry(path) if work else None)
-            why = reasons.get(path) or every or "is on its way"
-            found.append({"path": show(path), "size": entry.size if entry else 0, "why": why})
-        found.sort(key=lambda one: (one["size"], one["path"]))
-        return found
-
-    def _open_paths(self, towards: str = "") -> set[bytes]:
-        """What has still to be brought over; without a link, what differs from the base."""
-        work = self.work
-        if work is not None and not work.everything:
-            ways = [towards] if towards else [SERVER, TARGET]
-            return set[bytes]().union(*(work.open_paths(way) for way in ways))
-        if self._behind is None:
-            self._behind = differing(self.base.entries, self.driver.tree)
-        return {p for p in self._behind if self.base.entries.get(p) != self.driver.tree.get(p)}
-
-    # ------------------------------------------------------------------ for people
+        """Wait until all that is at the target is here: see :meth:`Barrier.fetched`."""
+        return await self.barrier.fetched(bound, beside)
 
     def status(self) -> dict[str, Any]:
-        """How it stands: counts, sizes in bytes, times in seconds since the epoch."""
-        work = self.work
-        backlogs = [way.backlog for way in work.ways.values()] if work else []
-        transfers = (
-            [one for way in work.ways.values() for one in way.large.values()] if work else ()
-        )
-        return {
-            "pending": len(self._open_paths()),
-            "bytes": sum(backlog.size for backlog in backlogs),
-            "conflicts": len(self.base.conflicts),
-            "last_sync": self.last_sync,
-            "paused": self.paused,
-            "trouble": self.trouble or self.driver.trouble,
-            "linked": work is not None,
-            "transfers": [progress.shown() for progress in transfers],
-            "held": _shown(self.driver.held | (work.remote.held if work else {})),
-            "skipped": _shown(self.driver.skipped | (work.remote.skipped if work else {})),
-            "refused": _shown(work.later.reasons() if work else {}),
-            "free": {SERVER: self.driver.free, TARGET: work.remote.free if work else None},
-        }
+        """How it stands; see :func:`relay_kernel.files.account.status`."""
+        return account.status(self)
+
+    def plan(self) -> dict[str, list[dict[str, Any]]]:
+        """What would be done now, at each end; nothing is.
+
+        Raises:
+            FolderError: there is no link, so nobody knows what the target has.
+        """
+        return account.plan(self._linked().desk.plan(None))
 
     def conflicts(self) -> list[dict[str, Any]]:
         """Those that nobody has resolved or dismissed, the oldest first."""
-        return [
-            {"path": show(one.path), "copy": show(one.copy), "at": one.at}
-            for one in self.base.conflicts
-        ]
+        return account.conflicts(self.base.conflicts)
+
+    def dismiss(self, copies: Iterable[bytes]) -> None:
+        """A person has seen these conflicts; both versions stay."""
+        self.base.end_conflicts(copies)
 
     async def trash(self, end: str) -> list[dict[str, Any]]:
         """What was displaced at the server or at the target, the newest first.
@@ -369,10 +281,8 @@ class Pair:
             RelayError, OSError: it cannot be looked at.
         """
         if end == SERVER:
-            found = await self.driver.work(self.driver.folder.trash.list)
-        else:
-            found = await self._linked().trash()
-        return [{"path": show(o.path), "when": o.when, "size": o.size} for o in found]
+            return account.trash(await self.driver.work(self.driver.folder.trash.list))
+        return account.trash(await self._linked().trash())
 
     async def restore(self, end: str, path: bytes, when: str) -> None:
         """Put something back where it was; it is then the newest version, at both ends.
@@ -391,24 +301,6 @@ class Pair:
         if self.work is None:
             raise FolderError(f"{self.target} is not linked: nobody can look there now")
         return self.work
-
-    def dismiss(self, copies: Iterable[bytes]) -> None:
-        """A person has seen these conflicts; both versions stay."""
-        self.base.end_conflicts(copies)
-
-    def plan(self) -> dict[str, list[dict[str, Any]]]:
-        """What would be done now, at each end; nothing is.
-
-        Raises:
-            FolderError: there is no link, so nobody knows what the target has.
-        """
-        plan = self._linked().plan(None)
-        return {
-            end: [_described(change.path, change.old, change.new) for change in changes]
-            for end, changes in ((SERVER, plan.server), (TARGET, plan.target))
-        } | {
-            "conflicts": [{"path": show(c.path), "copy": show(c.copy)} for c in plan.conflicts],
-        }
 
     def pause(self) -> None:
         """Bring over nothing more until :meth:`resume`; also after a restart."""
@@ -431,7 +323,7 @@ class Pair:
             if bring_back:
                 await work.bring_back()
             else:
-                work.unguarded = bool(reason) and reason != PAUSED
+                work.desk.unguarded = bool(reason) and reason != PAUSED
             work.stopped = False
             work.wake()
         self._resumed.set()
@@ -444,31 +336,3 @@ class Pair:
         log.warning("%s at %s is paused: %s", self.folder, self.target, reason)
         self.tell("paused", {"why": reason})
         self._change()
-
-
-def differing(base: Tree, tree: Tree) -> set[bytes]:
-    """Where two trees differ."""
-    return {p for p, e in tree.items() if base.get(p) != e} | (base.keys() - tree.keys())
-
-
-def _shown(reasons: dict[bytes, str]) -> dict[str, str]:
-    return {show(path): why for path, why in list(reasons.items())[:SHOWN]}
-
-
-def _described(path: bytes, old: Entry | None, new: Entry | None) -> dict[str, Any]:
-    if new is None:
-        what = "delete"
-    elif old is None:
-        what = "create"
-    else:
-        what = "replace" if old.content != new.content or old.kind is not new.kind else "mode"
-    size = new.size if new else 0
-    return {"do": what, "path": show(path), "kind": (new or old).kind.value, "size": size}  # type: ignore[union-attr]
-
-
-@contextlib.asynccontextmanager
-async def _within(bound: float) -> AsyncIterator[None]:
-    """A bound that ends the block in silence."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(bound):
-            yield

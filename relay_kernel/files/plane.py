@@ -176,7 +176,7 @@ class Plane:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         driver = Driver(Folder(path, state, self._rules))
         try:
-            await driver.open()
+            await driver.open(adopt=name == self._adopted)
         except (RelayError, OSError) as error:
             await driver.close()
             if self.troubles.get(name) != str(error):
@@ -196,6 +196,22 @@ class Plane:
                 kept.pairs[target] = Pair(
                     kept.name, target, kept.driver, file, kept.rules, self._tell
                 )
+
+    async def adopt(self, name: str) -> None:
+        """Take a folder although it is not the one that it was: a person said so.
+
+        Raises:
+            NoSuchFolderError: it still cannot be worked on.
+        """
+        async with self._changing:
+            if name in self.troubles:
+                self._adopted = name
+                await self._apply()
+                self._adopted = ""
+        if why := self.troubles.get(name):
+            raise NoSuchFolderError(why)
+
+    _adopted = ""
 
     async def retry(self) -> None:
         """Try again what could not be worked on."""

@@ -22,6 +22,7 @@ from relay_kernel.files.packing import (
     unpack_values,
 )
 from relay_kernel.settings.atomic import replace_file
+from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.message import Message
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class ServedFolder:
         """
         verb = self._verbs.get(message.kind)
         if verb is None:
-            raise RelayError(f"no folder can {message.kind[:40]!r}")
+            raise ProtocolError(f"no folder can {message.kind[:40]!r}")
         return await verb(message)
 
     def hear(self, message: Message) -> None:

@@ -97,6 +97,9 @@ class Wishes:
         return {}
 
     async def _resume(self, wish: dict[str, Any]) -> dict[str, Any]:
+        """Go on; also with a folder here that is not the one that it was."""
+        if (folder := _text(wish, "folder", "")) in self._plane.troubles:
+            await self._plane.adopt(folder)
         for pair in self._pairs(wish):
             await pair.resume(bring_back=wish.get("bring_back") is True)
         return {}

@@ -184,7 +184,7 @@ class FilesService:
             elif isinstance(event, Refused):
                 refusal.append(str(event.fields.get("why")))
             elif isinstance(event, Parted):
-                line.fail(f"it said goodbye: {event.fields.get('reason')}")
+                line.cut(f"it said goodbye: {event.fields.get('reason')}")
 
         pump = Pump(Session({**hello, "heartbeat": heartbeat}, heartbeat), on_event)
         line = Line(pump)

@@ -109,7 +109,7 @@ class Duo:
 
         async def run() -> None:
             stream = SocketStream(*await asyncio.open_unix_connection(sock=sock))
-            line.fail(await pump.run_until(stream, line.closed))
+            line.cut(await pump.run_until(stream, line.closed))
             await line.close("cut")
 
         self._running.append(asyncio.ensure_future(run()))
@@ -119,7 +119,7 @@ class Duo:
         """The link is cut."""
         if not self._running:
             return
-        self.line.fail("the link was cut")
+        self.line.cut("the link was cut")
         await asyncio.wait_for(asyncio.gather(*self._running), SOON)
         self._running.clear()
         self._shipped, self._lines = self.pieces(), []

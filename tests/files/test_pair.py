@@ -477,8 +477,8 @@ class TestTrouble:
     async def test_a_full_disk_stops_only_what_does_not_fit(
         self, linked: Duo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = os.statvfs
-        monkeypatch.setattr("relay_kernel.files.stage.MARGIN", real(linked.there).f_bavail * 4096)
+        disk = os.statvfs(linked.there)
+        monkeypatch.setattr("relay_kernel.files.stage.MARGIN", disk.f_blocks * disk.f_frsize)
         monkeypatch.setattr("relay_kernel.files.stage.PART", 1.0)
         write(linked.here / "large", os.urandom(MIB))
         await linked.until(lambda: "large" in linked.pair.status()["refused"])
