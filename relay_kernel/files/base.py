@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE TABLE IF NOT EXISTS conflicts (
     path BLOB NOT NULL, copy BLOB NOT NULL, at REAL NOT NULL, PRIMARY KEY (path, copy)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS orders (
+    path BLOB NOT NULL, towards TEXT NOT NULL, kind TEXT, content BLOB, mode INTEGER,
+    PRIMARY KEY (path, towards)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _PUT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)"
@@ -51,6 +55,8 @@ class Base:
         entries: the tree. Not changed by :meth:`write`: whoever reads it brings it up to date, with
             :meth:`follow`, where he reads it.
         conflicts: those that are open.
+        orders: changes that an end was told to make, by end and path, and of which it is not known
+            what became: the entry that it was to make there.
         id: names this base; new whenever one is begun from nothing.
         damaged: whether there was one that could not be read; it was put aside.
     """
@@ -67,6 +73,7 @@ class Base:
         self.damaged = False
         self.entries: dict[bytes, Entry] = {}
         self.conflicts: list[Recorded] = []
+        self.orders: dict[str, dict[bytes, Entry | None]] = {}
         try:
             self._open()
         except sqlite3.DatabaseError as error:
@@ -96,6 +103,10 @@ class Base:
             path: Entry(kinds[kind], content, mode, size, mtime)
             for path, kind, content, mode, size, mtime in rows
         }
+        rows = self._db.execute("SELECT path, towards, kind, content, mode FROM orders")
+        for path, towards, kind, content, mode in rows:
+            entry = None if kind is None else Entry(kinds[kind], content, mode)
+            self.orders.setdefault(towards, {})[path] = entry
         found = self._db.execute("SELECT path, copy, at FROM conflicts ORDER BY at")
         self.conflicts = [Recorded(*row) for row in found]
 
@@ -112,12 +123,29 @@ class Base:
 
     # ------------------------------------------------------------------ the tree
 
-    def write(self, changes: Mapping[bytes, Entry | None]) -> None:
-        """Make ``changes`` durable.
+    def order(self, towards: str, changes: Mapping[bytes, Entry | None]) -> None:
+        """Write down what the end ``towards`` is told to make, before it is told.
+
+        If its answer is lost, what it made would look as if it had been done there on purpose.
 
         Raises:
             BaseError: the disk refused.
         """
+        rows = [
+            (path, towards, *((e.kind.value, e.content, e.mode) if e else (None, None, None)))
+            for path, e in changes.items()
+        ]
+        with self._lock, _transaction(self._db):
+            self._db.executemany("INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?)", rows)
+        self.orders.setdefault(towards, {}).update(changes)
+
+    def write(self, changes: Mapping[bytes, Entry | None], settled: Iterable[bytes] = ()) -> None:
+        """Make ``changes`` durable, and forget what was ordered there and at ``settled``.
+
+        Raises:
+            BaseError: the disk refused.
+        """
+        over = {*changes, *settled}
         gone = [(path,) for path, entry in changes.items() if entry is None]
         there = [
             (path, entry.kind.value, entry.content, entry.mode, entry.size, entry.mtime_ns)
@@ -127,6 +155,10 @@ class Base:
         with self._lock, _transaction(self._db):
             self._db.executemany("DELETE FROM entries WHERE path = ?", gone)
             self._db.executemany(_PUT, there)
+            self._db.executemany("DELETE FROM orders WHERE path = ?", [(path,) for path in over])
+        for orders in self.orders.values():
+            for path in over & orders.keys():
+                del orders[path]
 
     def follow(self, changes: Mapping[bytes, Entry | None]) -> None:
         """Bring :attr:`entries` up to what was written."""
@@ -140,6 +172,8 @@ class Base:
         """Begin anew, from nothing: what is at either end is then new."""
         with self._lock, _transaction(self._db):
             self._db.execute("DELETE FROM entries")
+            self._db.execute("DELETE FROM orders")
+        self.orders.clear()
         self.entries.clear()
 
     # ------------------------------------------------------------------ facts

@@ -22,7 +22,7 @@ from relay_kernel.files.progress import Progress
 from relay_kernel.files.trash import Trashed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from relay_kernel.core.tree import Entry
     from relay_kernel.files.backlog import Backlog, Job
@@ -111,11 +111,24 @@ class Work:
         self._line.on_close(self._wake.set)
         self._wake.set()
         try:
+            await self._account()
             while True:
                 await self._turn()
         finally:
             self._driver.forget(self.on_news)
             await self._end()
+
+    async def _account(self) -> None:
+        """What an earlier link has ordered: what of it was made is no doing of a person's."""
+        trees = {TARGET: self.remote.tree, SERVER: self._driver.tree}
+        for towards, orders in [*self._base.orders.items()]:
+            tree = trees[towards]
+            made = {path: new for path, new in orders.items() if tree.get(path) == new}
+            if made:
+                # What is the destination of these orders is the source of the other way.
+                source = self._hauls[SERVER if towards == TARGET else TARGET]
+                await source.flush(list(made))
+            await self._follow(made, list(orders))
 
     async def _end(self) -> None:
         for task in [*self._tasks]:
@@ -238,6 +251,7 @@ class Work:
             contents = await way.haul.prepare(batch)
             if before is not None:
                 await before
+            await asyncio.to_thread(self._base.order, way.towards, _ordered(batch))
             commit = asyncio.ensure_future(way.haul.commit(batch, contents))
             # Its first step hands the batch over; the next one may follow.
             await asyncio.sleep(0)
@@ -260,7 +274,7 @@ class Work:
                 self._failed([job], why)
             elif self.desk.made(job):
                 made[job.path] = job.change.new
-        await self._follow(made)
+        await self._follow(made, list(_ordered(batch)))
         self._tell("synced", {"paths": list(made), "towards": way.towards})
 
     async def _agree(self, agreed: dict[bytes, Entry | None]) -> None:
@@ -271,9 +285,9 @@ class Work:
         finally:
             self.desk.agreeing.difference_update(agreed)
 
-    async def _follow(self, made: dict[bytes, Entry | None]) -> None:
-        if made:
-            await asyncio.to_thread(self._base.write, made)
+    async def _follow(self, made: dict[bytes, Entry | None], settled: Sequence[bytes] = ()) -> None:
+        if made or settled:
+            await asyncio.to_thread(self._base.write, made, settled)
             self._base.follow(made)
             self.desk.end_conflicts(made.keys())
             self.desk.damaged.difference_update(made)
@@ -319,6 +333,11 @@ class Work:
     async def restore(self, path: bytes, when: str) -> None:
         """Put something back at the target."""
         await self._line.ask("restore", {**self._head, "when": when}, (pack_paths([path]),))
+
+
+def _ordered(batch: Iterable[Job]) -> dict[bytes, Entry | None]:
+    """The changes of a batch after which the base follows."""
+    return {job.path: job.change.new for job in batch if job.recorded and not job.own}
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -40,6 +40,21 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     assert Base(tmp_path / "base.sqlite").entries == {}
 
 
+def test_what_was_ordered_is_known_until_it_is_settled(tmp_path: Path) -> None:
+    base = Base(tmp_path / "base.sqlite")
+    base.order("target", {**ENTRIES, b"gone": None})
+    base.order("server", {b"d": None})
+    base.write({b"d": None}, settled=[b"gone"])
+    base.close()
+    again = Base(tmp_path / "base.sqlite")
+    left = {path: entry for path, entry in ENTRIES.items() if path != b"d"}
+    assert again.orders == {"target": left}
+    assert base.orders == {"target": left, "server": {}}
+    again.clear()
+    again.close()
+    assert Base(tmp_path / "base.sqlite").orders == {}
+
+
 def test_one_that_cannot_be_read_is_put_aside(tmp_path: Path) -> None:
     base = Base(tmp_path / "base.sqlite")
     base.write(ENTRIES)

@@ -459,6 +459,24 @@ class TestTrouble:
             await linked.until(lambda sent=sent: linked.pieces() > sent)
         await linked.equal()
 
+    async def test_a_removal_whose_answer_was_lost_is_no_persons_removal(
+        self, linked: Duo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The file comes back on the server: with the base of before, it would be removed there."""
+        write(linked.here / "again", "the same")
+        await linked.equal()
+        monkeypatch.setattr(linked.line, "_on_answer", lambda message: None)
+        (linked.here / "again").unlink()
+        await linked.until(lambda: not (linked.there / "again").exists())
+        await linked.cut()
+        write(linked.here / "again", "the same")
+        await linked.until(lambda: b"again" in linked.driver.tree)
+        await linked.link()
+        await linked.equal()
+        assert (linked.here / "again").read_text() == "the same"
+        assert (linked.there / "again").read_text() == "the same"
+        assert not any(linked.pair.base.orders.values())
+
     async def test_a_link_that_is_cut_again_and_again_loses_nothing(self, duo: Duo) -> None:
         wanted = set()
         for number in range(8):
