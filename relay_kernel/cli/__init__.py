@@ -13,7 +13,7 @@ from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError
 
 #: Command -> its module here, which has a function of the command's name.
-COMMANDS = ("add", "join", "remove", "status", "demo", "hub", "agent", "gateway")
+COMMANDS = ("add", "join", "remove", "status", "kernelspecs", "demo", "hub", "agent", "gateway")
 
 #: Exit status: what was asked failed.
 FAILED = 1
