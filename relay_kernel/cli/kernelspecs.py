@@ -36,18 +36,15 @@ def _clean(console: Console) -> None:
 
 
 def _write(console: Console) -> None:
-    from rich.table import Table
-
     from relay_kernel.mirror.mirroring import mirror_specs
 
     report = mirror_specs()
-    table = Table("kernel", "", box=None)
-    for mirror, original in sorted(report.mirrors.items()):
-        changed = "new" if mirror in report.written else "there"
-        table.add_row(original, f"{mirror} ({changed})")
-    for name, why in sorted(report.left_out.items()):
-        table.add_row(name, f"not mirrored: {why}")
-    console.print(table)
+    lines = {name: f"not mirrored: {why}" for name, why in report.left_out.items()}
+    for mirror, original in report.mirrors.items():
+        lines[original] = f"{mirror} ({'new' if mirror in report.written else 'there'})"
+    width = max(map(len, lines), default=0)
+    for name, line in sorted(lines.items()):
+        console.print(f"{name:<{width}}  {line}")
     if report.removed:
         console.print(f"removed {', '.join(report.removed)}")
     if report.problem:

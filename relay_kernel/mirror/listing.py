@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
@@ -25,11 +26,14 @@ class MirroringSpecs(KernelSpecManager):
     #: Called when an original was met that had not been seen before.
     seen_new: Callable[[], None] | None = None
 
+    #: Mirror's name -> original, of those that the last listing made up.
+    _made_up: Mapping[str, Original] = MappingProxyType({})
+
     def find_kernel_specs(self) -> dict[str, str]:
         """Name -> folder of resources, with all mirrors."""
         found: dict[str, str] = dict(super().find_kernel_specs())
-        made_up = {name: str(each.folder) for name, each in self._unwritten(found).items()}
-        return {**found, **made_up}
+        self._made_up = self._unwritten(found)
+        return {**found, **{name: str(each.folder) for name, each in self._made_up.items()}}
 
     def get_kernel_spec(self, kernel_name: str) -> Any:
         """The kernelspec of that name; that of a mirror also if it is not on the disk.
@@ -40,7 +44,9 @@ class MirroringSpecs(KernelSpecManager):
         try:
             return super().get_kernel_spec(kernel_name)
         except KeyError:
-            original = self._unwritten(dict(super().find_kernel_specs())).get(kernel_name)
+            if kernel_name not in self._made_up:
+                self.find_kernel_specs()
+            original = self._made_up.get(kernel_name)
             if original is None:
                 raise
         spec = mirror_of(original, kernel_name, own_interpreter()).spec

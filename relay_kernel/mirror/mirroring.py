@@ -106,7 +106,7 @@ class _Mirroring:
         folders = kernels_folders()
         chosen = next((folder for folder in folders if folder.is_writable()), None)
         if chosen is None:
-            places = " nor ".join(str(folder.path) for folder in folders)
+            places = " nor to ".join(str(folder.path) for folder in folders)
             self._report.problem = f"kernelspecs can be written neither to {places}"
             return self._report
         self._report.folder = chosen.path
