@@ -68,9 +68,14 @@ class KernelsFolder:
         return None if path.is_symlink() else read_mark(read_spec(path))
 
     def is_foreign(self, name: str) -> bool:
-        """Whether something lies here under that name that is not ours."""
+        """Whether something lies here under that name that is not ours.
+
+        An empty folder is nothing: uv leaves those when it uninstalls.
+        """
         path = self.path / name
-        return (path.exists() or path.is_symlink()) and self.mark(name) is None
+        if path.is_dir() and not path.is_symlink():
+            return self.mark(name) is None and any(path.iterdir())
+        return path.exists() or path.is_symlink()
 
     def write(self, mirror: Mirror) -> None:
         """Put a mirror here, new or instead of an older one; whole or not at all. Needs the lock.
@@ -104,7 +109,8 @@ class KernelsFolder:
 
     def _put(self, made: Path, path: Path) -> None:
         """Move a new folder to its place, or its files over those of an older one."""
-        if not path.exists():
+        with contextlib.suppress(OSError):
+            # Fails where there is one, unless that is empty.
             made.rename(path)
             return
         for old in path.glob("logo-*"):

@@ -73,7 +73,7 @@ def remove_mirrors() -> list[str]:
             with folder.locked():
                 for name in ours:
                     folder.remove(name)
-                _enter(folder)
+            _enter(folder, folder.marks())
             removed += ours
     return sorted(removed)
 
@@ -138,26 +138,26 @@ class _Mirroring:
 
     def _keep(self, folder: KernelsFolder, wanted: dict[str, Mirror]) -> None:
         """Bring one folder in line."""
-        if not wanted and not folder.marks():
-            return
-        if not self._differences(folder, wanted):
-            self._report.mirrors.update({n: m.mark.original for n, m in wanted.items()})
-            return
-        with folder.locked():
+        marks = folder.marks()
+        if self._differences(marks, wanted):
+            with folder.locked():
+                marks = folder.marks()
+                for name in self._differences(marks, wanted):
+                    self._change(folder, name, wanted.get(name))
             marks = folder.marks()
-            for name in self._differences(folder, wanted):
-                if name not in wanted:
-                    folder.remove(name)
-                    self._report.removed.append(name)
-                elif not folder.is_foreign(name):
-                    folder.write(wanted[name])
-                    self._report.written.append(name)
-            marks = _enter(folder)
+        _enter(folder, marks)
         self._report.mirrors.update({name: mark.original for name, mark in marks.items()})
 
-    def _differences(self, folder: KernelsFolder, wanted: dict[str, Mirror]) -> list[str]:
-        """What is to be written or removed in a folder, by name."""
-        marks = folder.marks()
+    def _change(self, folder: KernelsFolder, name: str, mirror: Mirror | None) -> None:
+        if mirror is None:
+            folder.remove(name)
+            self._report.removed.append(name)
+        elif not folder.is_foreign(name):
+            folder.write(mirror)
+            self._report.written.append(name)
+
+    def _differences(self, marks: dict[str, Mark], wanted: dict[str, Mirror]) -> list[str]:
+        """What is to be written or removed in a folder with these marks, by name."""
         stale = [n for n, mark in marks.items() if n not in wanted and self._is_stale(n, mark)]
         changed = [n for n, m in wanted.items() if n not in marks or self._follows(m, marks[n])]
         return stale + changed
@@ -196,12 +196,10 @@ class _Mirroring:
         return seen == mark.folder
 
 
-def _enter(folder: KernelsFolder) -> dict[str, Mark]:
-    """Say in the record of this environment what of ours a folder in it has. Needs the lock."""
-    marks = folder.marks()
+def _enter(folder: KernelsFolder, marks: dict[str, Mark]) -> None:
+    """Say in the record of this environment what of ours a folder in it has."""
     if folder.path.is_relative_to(sys.prefix):
         enter_in_record(folder.path, [name for name, mark in marks.items() if _is_ours(mark)])
-    return marks
 
 
 def _is_ours(mark: Mark) -> bool:

@@ -13,11 +13,12 @@ import sysconfig
 import time
 import venv
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpclient import AsyncHTTPClient
+from uv import find_uv_bin
 
 from tests.e2e.rig import REPO, SOON
 
@@ -27,16 +28,25 @@ if TYPE_CHECKING:
 #: Seconds within which a change shows.
 LISTED = 2.0
 
+#: What would bring in something of whoever runs the tests.
+_OTHERS = ("JUPYTER_PATH", "PYTHONPATH")
+
 _CONFIG = REPO / "relay_kernel" / "mirror" / "server_config.json"
 
 
-def make_environment(folder: Path) -> Path:
-    """An environment that has what the one of the tests has, and its own prefix; its Python."""
+def make_environment(folder: Path, *more: Path) -> Path:
+    """An environment that has the packages of that of the tests, and its own prefix; its Python.
+
+    An editable relay-kernel is not among these packages.
+
+    Args:
+        folder: where to.
+        more: folders with other modules.
+    """
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
-    python = folder / "bin" / "python"
-    packages = site_of(folder) / "of_the_tests.pth"
-    packages.write_text(f"{sysconfig.get_path('purelib')}\n{REPO}\n")
-    return python
+    lines = [sysconfig.get_path("purelib"), *map(str, more)]
+    (site_of(folder) / "of_the_tests.pth").write_text("\n".join(lines) + "\n")
+    return folder / "bin" / "python"
 
 
 def site_of(prefix: Path) -> Path:
@@ -49,13 +59,20 @@ class Jupyter:
     """Somebody's Jupyter, in an environment of its own. Nothing of it lies outside of ``home``."""
 
     home: Path
-    env: dict[str, str] = field(default_factory=dict)
+    wheel: Path | None = None
+    """A wheel of relay-kernel to install; without one, it is that of the checkout."""
 
     def __post_init__(self) -> None:
-        self.python = make_environment(self.home / "env")
-        config = self.prefix / "etc" / "jupyter" / "jupyter_server_config.d"
-        config.mkdir(parents=True)
-        (config / "relay_kernel.json").write_bytes(_CONFIG.read_bytes())
+        self._prefix: tuple[str, ...] = ()
+        if self.wheel:
+            self.python = make_environment(self.home / "env")
+            install = ["pip", "install", "--quiet", "--no-deps", "--python", str(self.python)]
+            subprocess.run([find_uv_bin(), *install, str(self.wheel)], check=True)
+        else:
+            self.python = make_environment(self.home / "env", REPO)
+            config = self.prefix / "etc" / "jupyter" / "jupyter_server_config.d"
+            config.mkdir(parents=True)
+            (config / "relay_kernel.json").write_bytes(_CONFIG.read_bytes())
         own = {
             "HOME": "",
             "JUPYTER_CONFIG_DIR": "config",
@@ -64,11 +81,10 @@ class Jupyter:
             "IPYTHONDIR": "ipython",
             "RELAY_HOME": "relay",
         }
-        self.env = {
-            **{name: value for name, value in os.environ.items() if name != "JUPYTER_PATH"},
+        self.env: dict[str, str] = {
+            **{name: value for name, value in os.environ.items() if name not in _OTHERS},
             **{name: str(self.home / folder) for name, folder in own.items()},
             "JUPYTERLAB_DIR": str(Path(sys.prefix) / "share" / "jupyter" / "lab"),
-            **self.env,
         }
 
         self._prefix: tuple[str, ...] = ()

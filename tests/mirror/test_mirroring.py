@@ -278,3 +278,9 @@ def test_a_mirror_is_whole_or_absent_for_whoever_reads_meanwhile(jupyter: Jupyte
             met += 1
     assert writes.returncode == 0
     assert met
+
+
+def test_an_empty_folder_is_nobodys(jupyter: Jupyter) -> None:
+    (jupyter.kernels / "relay-python3").mkdir(parents=True)
+    assert "relay-python3 (new)" in jupyter.mirror()
+    assert "relay-python3" in jupyter.listed()
