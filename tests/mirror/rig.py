@@ -227,6 +227,10 @@ class Server:
     async def _answers(self) -> None:
         await AsyncHTTPClient().fetch(f"{self._address}/api", request_timeout=SOON)
 
+    def address(self, path: str) -> str:
+        """Of a page, for a browser."""
+        return f"{self._address}{path}?token={self._token}"
+
     async def get(self, path: str) -> bytes:
         """What it answers."""
         headers = {"Authorization": f"token {self._token}"}

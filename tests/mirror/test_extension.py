@@ -177,6 +177,14 @@ async def test_it_can_be_turned_off(jupyter: Jupyter) -> None:
         assert set(await server.kernelspecs()) == {"python3"}
 
 
+@pytest.mark.parametrize("app", ["jupyter_server", "jupyterlab"])
+async def test_it_can_be_turned_off_for_one_server(jupyter: Jupyter, app: str) -> None:
+    off = "--ServerApp.jpserver_extensions={'relay_kernel': False}"
+    async with jupyter.server(off, app=app) as server:
+        assert set(await server.kernelspecs()) == {"python3"}
+        assert ("LabApp" in server.log) == (app == "jupyterlab")
+
+
 async def test_two_servers_do_not_fight(jupyter: Jupyter) -> None:
     async with jupyter.server() as one, jupyter.server() as other:
         await asyncio.to_thread(jupyter.install_kernel, "science")
