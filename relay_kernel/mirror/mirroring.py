@@ -197,9 +197,8 @@ class _Mirroring:
 
 
 def _enter(folder: KernelsFolder, marks: dict[str, Mark]) -> None:
-    """Say in the record of this environment what of ours a folder in it has."""
-    if folder.path.is_relative_to(sys.prefix):
-        enter_in_record(folder.path, [name for name, mark in marks.items() if _is_ours(mark)])
+    """Say in the record of this installation what of ours a folder has."""
+    enter_in_record(folder.path, [name for name, mark in marks.items() if _is_ours(mark)])
 
 
 def _is_ours(mark: Mark) -> bool:

@@ -1,4 +1,4 @@
-"""Enters the mirrors of this environment among the installed files of relay-kernel.
+"""Enters the mirrors in this environment among the installed files of relay-kernel.
 
 So ``pip uninstall`` and ``uv pip uninstall`` take them away with the rest.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import site
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -21,21 +22,22 @@ if TYPE_CHECKING:
 
 
 def enter_in_record(folder: Path, names: Iterable[str]) -> None:
-    """Make the installation's record name these mirrors, and none else.
+    """Make the installation's record name these mirrors of a folder, and none else of it.
 
-    Does nothing where there is no record that goes by this environment, or it is not writable.
+    Does nothing where the installation and the folder do not belong together, or the record is not
+    writable.
 
     Args:
-        folder: of the kernelspecs, in this environment.
+        folder: of the kernelspecs.
         names: of the mirrors in it.
     """
-    record = _find_record()
+    record = _find_record(folder)
     if record is None:
         return
-    site = record.parent.parent
+    packages = record.parent.parent
     files = sorted(file for name in names for file in (folder / name).iterdir())
-    wanted = [os.path.relpath(file, site) for file in files]
-    begin = os.path.relpath(folder / PREFIX, site)
+    wanted = [os.path.relpath(file, packages) for file in files]
+    begin = os.path.relpath(folder / PREFIX, packages)
     try:
         text = record.read_bytes().decode()
         lines = text.splitlines(keepends=True)
@@ -48,15 +50,19 @@ def enter_in_record(folder: Path, names: Iterable[str]) -> None:
         return
 
 
-def _find_record() -> Path | None:
+def _find_record(folder: Path) -> Path | None:
     try:
         files = metadata.distribution("relay-kernel").files or []
     except metadata.PackageNotFoundError:
         return None
     found = next((Path(str(file.locate())) for file in files if file.name == "RECORD"), None)
-    if found is None or not found.is_relative_to(sys.prefix):
+    if found is None or not found.is_file():
         return None
-    return found if found.is_file() else None
+    # The second is what pip install --user goes by.
+    for base in (sys.prefix, site.getuserbase()):
+        if found.is_relative_to(base):
+            return found if folder.is_relative_to(base) else None
+    return None
 
 
 def _row(path: str) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -31,7 +32,7 @@ LISTED = 2.0
 #: What would bring in something of whoever runs the tests.
 _OTHERS = ("JUPYTER_PATH", "PYTHONPATH")
 
-_CONFIG = REPO / "relay_kernel" / "mirror" / "server_config.json"
+_MIRROR = REPO / "relay_kernel" / "mirror"
 
 
 def make_environment(folder: Path, *more: Path) -> Path:
@@ -70,9 +71,7 @@ class Jupyter:
             subprocess.run([find_uv_bin(), *install, str(self.wheel)], check=True)
         else:
             self.python = make_environment(self.home / "env", REPO)
-            config = self.prefix / "etc" / "jupyter" / "jupyter_server_config.d"
-            config.mkdir(parents=True)
-            (config / "relay_kernel.json").write_bytes(_CONFIG.read_bytes())
+            self._install_data()
         own = {
             "HOME": "",
             "JUPYTER_CONFIG_DIR": "config",
@@ -88,6 +87,14 @@ class Jupyter:
         }
 
         self._prefix: tuple[str, ...] = ()
+
+    def _install_data(self) -> None:
+        """What the wheel has beside the package."""
+        config = self.prefix / "etc" / "jupyter" / "jupyter_server_config.d"
+        config.mkdir(parents=True)
+        shutil.copy(_MIRROR / "server_config.json", config / "relay_kernel.json")
+        extensions = self.prefix / "share" / "jupyter" / "labextensions"
+        shutil.copytree(_MIRROR / "labextension", extensions / "relay-kernel")
 
     def restrict(self) -> None:
         """From now on its processes may write only where modes allow it, root's too."""

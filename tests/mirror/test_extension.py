@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import relay_kernel
 from tests.mirror.rig import LISTED, make_environment
 
 if TYPE_CHECKING:
@@ -195,6 +196,13 @@ async def test_two_servers_do_not_fight(jupyter: Jupyter) -> None:
         await other.lists(lambda found: "relay-science" not in found)
     assert (one.log + other.log).count("wrote relay-science") == 1
     assert (one.log + other.log).count("removed relay-science") == 1
+
+
+def test_jupyterlabs_extension_is_of_this_version_and_whole() -> None:
+    folder = Path(relay_kernel.__file__).parent / "mirror" / "labextension"
+    about = json.loads((folder / "package.json").read_text())
+    assert about["version"] == relay_kernel.__version__
+    assert (folder / about["jupyterlab"]["_build"]["load"]).is_file()
 
 
 async def test_the_extension_is_known_by_its_name(jupyter: Jupyter) -> None:
