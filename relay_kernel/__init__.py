@@ -38,3 +38,8 @@ def recipe(name: str) -> Callable[[_Function], _Function]:
         return function
 
     return register
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Tell a Jupyter Server where its extension is: relay kernels list themselves."""
+    return [{"module": "relay_kernel.mirror.extension", "name": "relay_kernel"}]

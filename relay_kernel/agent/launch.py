@@ -12,6 +12,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from relay_kernel.agent.errors import KernelStartError
 from relay_kernel.agent.machine import place_of
+from relay_kernel.mirror.lookup import Originals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,9 @@ async def launch(folder: Path, order: Mapping[str, Any]) -> Launched:
     """
     spec, id_ = order["spec"], secrets.token_hex(8)
     name = folder / f"k{id_[:4]}"
-    manager = AsyncKernelManager(kernel_name=spec, transport="ipc", ip=str(name))
+    manager = AsyncKernelManager(
+        kernel_name=spec, kernel_spec_manager=Originals(), transport="ipc", ip=str(name)
+    )
     manager.connection_file = f"{name}.json"
     manager.session.signature_scheme = SCHEME
     if key := order.get("key"):

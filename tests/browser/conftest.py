@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
     from tests.browser.lab import Lab
 
-_FLAGS = """
+FLAGS = """
     --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
     --disable-background-networking --disable-component-update
 """
@@ -86,7 +86,7 @@ async def browser() -> AsyncIterator[Browser]:
     expect.set_options(timeout=SOON * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=find_chromium(), args=_FLAGS.split()
+            executable_path=find_chromium(), args=FLAGS.split()
         )
         yield browser
         await browser.close()

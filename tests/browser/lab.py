@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: What JupyterLab would else ask of the internet, or show over the notebook; and cells that are
 #: out of sight stay in the page, so that they can be read.
-_SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
@@ -79,7 +79,7 @@ async def jupyterlab(folder: Path, relay_home: Path) -> AsyncIterator[Lab]:
         "RELAY_HOME": relay_home,
     }
     shutil.copytree(REPO / "kernelspecs", folder / "data" / "kernels")
-    for name, settings in _SETTINGS.items():
+    for name, settings in SETTINGS.items():
         path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(settings))

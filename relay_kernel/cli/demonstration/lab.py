@@ -89,6 +89,8 @@ class Lab:
     async def _start_lab(self) -> Process:
         machine = self._stage.server
         options = ["--no-browser", f"--LabApp.default_url=/lab/tree/{_NOTEBOOK}"]
+        # It would write kernelspecs outside of the stage.
+        options.append("--ServerApp.jpserver_extensions={'relay_kernel': False}")
         if os.getuid() == 0:
             options.append("--allow-root")
         with (machine.places.log / "lab.log").open("ab") as log:
