@@ -12,6 +12,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from relay_kernel.agent.errors import KernelStartError
 from relay_kernel.agent.machine import place_of
+from relay_kernel.agent.mirrored import mirror_of, specs_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,21 +45,33 @@ class Launched:
         return self.key == key and all(self.order.get(p) == order.get(p) for p in parts)
 
 
-async def launch(folder: Path, order: Mapping[str, Any], key: bytes | None) -> Launched:
+async def launch(
+    folder: Path, order: Mapping[str, Any], key: bytes | None, mirrors: Path | None = None
+) -> Launched:
     """Launch the kernel of a kernelspec, on ``ipc`` sockets.
 
     Args:
         folder: 0700, short; connection file, sockets and output go here.
         order: ``spec``, the name of the kernelspec; ``cwd``, the folder to start in; ``env``, added
-            to our own environment; ``arguments``, for its command line, behind the kernelspec's.
+            to our own environment; ``arguments``, for its command line, behind the kernelspec's;
+            ``server``, whose kernelspec it is, where that is another machine.
         key: what it shall sign its messages with; None for a new one.
+        mirrors: on a PC, the environments that mirror those of servers.
 
     Raises:
-        KernelStartError: no such kernelspec, its interpreter is gone, or the system refuses.
+        KernelStartError: no such kernelspec, its environment is not ready, its interpreter is
+            gone, or the system refuses.
     """
+    with specs_for(mirror_of(mirrors, order)) as specs:
+        return await _launch(folder, order, key, {"kernel_spec_manager": specs} if specs else {})
+
+
+async def _launch(
+    folder: Path, order: Mapping[str, Any], key: bytes | None, specs: dict[str, Any]
+) -> Launched:
     spec, id_ = order["spec"], secrets.token_hex(8)
     name = folder / f"k{id_[:4]}"
-    manager = AsyncKernelManager(kernel_name=spec, transport="ipc", ip=str(name))
+    manager = AsyncKernelManager(kernel_name=spec, transport="ipc", ip=str(name), **specs)
     manager.connection_file = f"{name}.json"
     manager.session.signature_scheme = SCHEME
     if key:

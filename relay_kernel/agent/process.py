@@ -83,6 +83,7 @@ class KernelProcess:
         store: Path,
         options: dict[str, Any],
         ahead: Launched | None = None,
+        mirrors: Path | None = None,
     ) -> None:
         """Launch a kernel, and put our code into it.
 
@@ -91,6 +92,7 @@ class KernelProcess:
             store: the folder of the chunk store.
             options: for our code: see :func:`relay_kernel.agent.inject.injection`.
             ahead: a process that was launched already. It is used if it is just what is wanted.
+            mirrors: see :func:`relay_kernel.agent.launch.launch`.
 
         Raises:
             KernelStartError: it cannot be launched, or it does not answer.
@@ -99,7 +101,7 @@ class KernelProcess:
         if ahead and not ahead.fits(order, self._key):
             await ahead.manager.shutdown_kernel(now=True)
             ahead = None
-        launched = ahead or await launch(self.folder, order, self._key)
+        launched = ahead or await launch(self.folder, order, self._key, mirrors)
         self.id, self._manager = launched.id, launched.manager
         try:
             async with asyncio.timeout(START_TIMEOUT):

@@ -18,7 +18,7 @@ from relay_kernel.envs.describe import Descriptions
 from relay_kernel.envs.errors import EnvError
 from relay_kernel.envs.found import found
 from relay_kernel.envs.line import Carrier, Line
-from relay_kernel.envs.mirror import Mirror
+from relay_kernel.envs.mirror import Mirror, Note
 from relay_kernel.envs.shelf import fetch
 from relay_kernel.envs.uv import Uv, find_uv
 from relay_kernel.envs.watch import Watch
@@ -109,7 +109,7 @@ class End:
         mirror = Mirror(self._root, head["name"])
         async with self._building:
             environment = await self._builder(mirror).build(_order(head))
-        mirror.write_note("")
+        mirror.write_note(None)
         log.info("%s has the environment %s", mirror.name, environment.name)
         self._compile(environment)
         return {}
@@ -150,7 +150,9 @@ class End:
         return {}
 
     async def _note(self, head: dict[str, Any]) -> dict[str, Any]:
-        Mirror(self._root, head["name"]).write_note(str(head["text"]))
+        text = str(head["text"])
+        note = Note(text, head["blocks"] is True) if text else None
+        Mirror(self._root, head["name"]).write_note(note)
         return {}
 
     async def _drop(self, head: dict[str, Any]) -> dict[str, Any]:

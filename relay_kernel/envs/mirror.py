@@ -18,7 +18,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 import psutil
@@ -67,6 +67,15 @@ def read_record(environment: Path) -> Record | None:
         return Record(value["spec"], blueprint, value["installed"], value["changing"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is to be said of a kernel's environment."""
+
+    text: str
+    blocks: bool
+    """Whether the environment that is there must not be used: the server's has moved on."""
 
 
 class Mirror:
@@ -145,19 +154,20 @@ class Mirror:
     # ------------------------------------------------------------------ words
 
     @property
-    def note(self) -> str:
-        """Why there is no environment, or none that is up to date; empty if nothing is to say."""
+    def note(self) -> Note | None:
+        """Why there is no environment, or none that is up to date; None if nothing is to say."""
         try:
-            return (self.folder / NOTE).read_text(encoding="utf-8").strip()
-        except OSError:
-            return ""
+            value = json.loads((self.folder / NOTE).read_text(encoding="utf-8"))
+            return Note(str(value["text"]), value["blocks"] is True)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
-    def write_note(self, text: str) -> None:
-        """Say why; empty: nothing is to say."""
+    def write_note(self, note: Note | None) -> None:
+        """Say why; None: nothing is to say."""
         with contextlib.suppress(OSError):
-            if text:
+            if note:
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                replace_file(self.folder / NOTE, f"{text}\n", durable=False)
+                replace_file(self.folder / NOTE, json.dumps(asdict(note)), durable=False)
             else:
                 (self.folder / NOTE).unlink(missing_ok=True)
 

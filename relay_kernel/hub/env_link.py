@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections import defaultdict
@@ -252,7 +253,9 @@ class EnvLink:
             except ImpossibleError as error:
                 why = str(error)
                 self._board.put(name, self.target, phase=EnvPhase.IMPOSSIBLE, why=why)
-                await self._say(name, f"the environment of kernel {name} cannot be had here: {why}")
+                text = f"the environment of kernel {name} cannot be had here: {why}"
+                with contextlib.suppress(LineClosedError):
+                    await self._say(name, text, blocks=True)
                 raise
             except (RelayError, OSError) as error:
                 why = str(error)
@@ -331,10 +334,16 @@ class EnvLink:
         if gone:
             await self._ask("drop", names=gone)
 
-    async def _say(self, name: str, text: str) -> None:
-        """Have the target know why a kernel has no environment there; empty: it has."""
+    async def _say(self, name: str, text: str, *, blocks: bool = False) -> None:
+        """Have the target know why a kernel has no environment there; empty: it has.
+
+        Args:
+            name: of the kernel.
+            text: one line.
+            blocks: An older environment must not be used either.
+        """
         if self._said.get(name) != text:
-            await self._ask("note", name=name, text=text)
+            await self._ask("note", name=name, text=text, blocks=blocks)
             self._said[name] = text
 
     async def _ask(self, kind: str, **head: Any) -> Message:

@@ -9,17 +9,19 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import tomlkit
 from uv import find_uv_bin
 
 from relay_kernel.envs.mirror import Mirror
 from relay_kernel.hub.envs import EnvPlane
+from relay_kernel.settings.atomic import replace_file
 from relay_kernel.settings.paths import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from relay_kernel.settings.paths import Places
     from tests.sshd import Sshd
@@ -115,9 +117,9 @@ class World:
 
     def configure(self, **envs: Any) -> None:
         """Set ``[envs]`` in ``config.toml``; kernels of the machine itself never count."""
-        lines = [f"{key} = {json.dumps(value)}\n" for key, value in envs.items()]
-        text = self.places.config.read_text().partition("[envs]")[0]
-        self.places.config.write_text(f'{text}[envs]\nskip = ["python3*"]\n{"".join(lines)}')
+        whole = tomlkit.parse(self.places.config.read_text())
+        whole["envs"] = {"skip": ["python3*"], **envs}
+        replace_file(self.places.config, tomlkit.dumps(whole))
 
     async def __aenter__(self) -> Self:
         self.plane = EnvPlane(self.places)

@@ -1,0 +1,44 @@
+"""Kernels at the PC run in the environment that mirrors the server's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.rig import Notebook, configure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.envs.rig import Env, World
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def notebook(world: World, folder: Path, spec: str) -> Notebook:
+    """A notebook whose kernel is R for ``spec``."""
+    argv = [sys.executable, "-m", "relay_kernel", "-f", "{connection_file}", "--spec", spec]
+    own = folder / "kernels" / f"relay-{spec}"
+    own.mkdir(parents=True)
+    content = {"argv": argv, "display_name": spec, "language": "python"}
+    (own / "kernel.json").write_text(json.dumps({**content, "interrupt_mode": "message"}))
+    return Notebook(folder, f"relay-{spec}")
+
+
+async def test_a_notebook_starts_here_and_moves_once_the_environment_is_there(
+    world: World, env: Env, tmp_path: Path
+) -> None:
+    configure(world.places, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
+    env.add_fake("only_here", "2.0")
+    world.install_kernel("mine", env)
+    async with notebook(world, tmp_path, "mine") as opened:
+        first = await opened.run("import only_here, sys; x = only_here.version; x")
+        assert first.target == "local"
+        assert first.value == "'2.0'"
+        async with world:
+            there = await opened.run_on("pc", "import sys; print(only_here.version, sys.prefix)")
+        assert there.text().split() == ["2.0", str(world.mirror("mine").current)]
+        assert (await opened.run("x")).value == "'2.0'"
