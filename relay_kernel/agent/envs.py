@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 #: Seconds for the server to greet.
 GREETING = 10.0
 #: Seconds for an older builder to make way; then it is killed.
-MAKE_WAY = 5.0
+MAKE_WAY = 2.0
 #: The programs of the person come first, and uv does as its parent.
 NICE = 15
 

@@ -13,7 +13,18 @@ from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError
 
 #: Command -> its module here, which has a function of the command's name (with _ for -).
-COMMANDS = ("add", "join", "remove", "status", "demo", "hub", "agent", "gateway", "files-plane")
+COMMANDS = (
+    "add",
+    "join",
+    "remove",
+    "status",
+    "kernels",
+    "demo",
+    "hub",
+    "agent",
+    "gateway",
+    "files-plane",
+)
 
 #: Exit status: what was asked failed.
 FAILED = 1

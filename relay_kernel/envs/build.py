@@ -137,6 +137,8 @@ class Builder:
         python = self._mirror.python(environment)
         await self._installer.fill(python, new, order.whole)
         found = await asyncio.to_thread(describe, python)
+        if missing := {each.name for each in new} - found.packages.keys():
+            raise EnvError(f"uv did not install {', '.join(sorted(missing))}")
         there = {**record.blueprint.by_name, **{each.name: each for each in new}}
         record.blueprint = replace(record.blueprint, packages=tuple(sorted(there.values())))
         record.installed |= _installed(Blueprint(order.whole.python, tuple(new)), found)

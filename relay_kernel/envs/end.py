@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from relay_kernel.envs.errors import EnvError
 from relay_kernel.envs.found import found
 from relay_kernel.envs.line import Carrier, Line
 from relay_kernel.envs.mirror import Mirror, Note
+from relay_kernel.envs.notebooks import installers, running
 from relay_kernel.envs.shelf import fetch
 from relay_kernel.envs.uv import Uv, find_uv
 from relay_kernel.envs.watch import Watch
@@ -28,10 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
     from pathlib import Path
 
+    import psutil
+
 log = logging.getLogger(__name__)
 
 #: Bytes after which it is told again how much of a wheel has come.
 TELL_EACH = 4 << 20
+#: Seconds of quiet that end a series of changes.
+QUIET = 0.3
 
 
 class End:
@@ -51,6 +57,7 @@ class End:
         self._building = asyncio.Lock()
         self._compiling: asyncio.Task[None] | None = None
         self._sites: dict[str, str] = {}
+        self._bursts: dict[str, _Burst] = {}
         self.line = Line(carrier, self._answer, lambda message: None)
         self._watch = Watch(self._changed)
         self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
@@ -101,7 +108,26 @@ class End:
 
     def _changed(self, folders: Collection[str]) -> None:
         for name in {self._sites[folder] for folder in folders if folder in self._sites}:
-            self.line.tell("changed", name=name)
+            if name in self._bursts:
+                self._bursts[name].again = True
+            else:
+                burst = self._bursts[name] = _Burst()
+                burst.task = asyncio.ensure_future(self._tell_after(name, burst))
+
+    async def _tell_after(self, name: str, burst: _Burst) -> None:
+        """Tell the server of a change, once whoever makes it is done."""
+        by_notebook = False
+        environment = Mirror(self._root, name).current
+        at_work: list[psutil.Process] = []
+        while environment is not None:
+            burst.again = False
+            at_work = running(at_work) + await asyncio.to_thread(installers, environment)
+            by_notebook = by_notebook or bool(at_work)
+            await asyncio.sleep(QUIET)
+            if not burst.again and not at_work:
+                break
+        del self._bursts[name]
+        self.line.tell("changed", name=name, notebook=by_notebook)
 
     # ------------------------------------------------------------------ building
 
@@ -167,10 +193,22 @@ class End:
     async def close(self, reason: str) -> None:
         """The link is gone; what was being built is given up."""
         self._watch.close()
+        for burst in self._bursts.values():
+            if burst.task is not None:
+                burst.task.cancel()
         await self.line.close(reason)
         if self._compiling is not None:
             self._compiling.cancel()
             await asyncio.gather(self._compiling, return_exceptions=True)
+
+
+@dataclass
+class _Burst:
+    """Changes of one environment that belong together."""
+
+    task: asyncio.Task[None] | None = None
+    again: bool = False
+    """There was another one."""
 
 
 class _Wheels:

@@ -13,6 +13,10 @@ class ImpossibleError(EnvError):
     """It cannot be mirrored before a person changes something; one line says what."""
 
 
+class GoneError(EnvError):
+    """The kernel is there no more, or is not to be mirrored."""
+
+
 class ChangedError(EnvError):
     """What was to be read has changed meanwhile: look again."""
 

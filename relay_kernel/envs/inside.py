@@ -85,13 +85,13 @@ def package(folder, entry):
     found = {"name": name, "version": version, "requires": requires, "info": info}
     direct = read(os.path.join(info, "direct_url.json"))
     record = read(os.path.join(info, "RECORD"))
-    if not old and not record:
-        # It is being installed right now.
+    installer = read(os.path.join(info, "INSTALLER")).strip()
+    if not old and not record and installer in ("", "pip", "uv"):
+        # It is being installed right now: they write it last.
         return None
     if direct:
         found["direct"] = json.loads(direct)
         found["content"] = content(record)
-    installer = read(os.path.join(info, "INSTALLER")).strip()
     if installer:
         found["installer"] = installer
     if os.path.exists(os.path.join(info, "REQUESTED")):

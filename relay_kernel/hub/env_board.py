@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -65,6 +66,9 @@ class EnvBoard:
         self._file = file
         self._states: dict[str, dict[str, EnvState]] = {}
         self._writing: asyncio.TimerHandle | None = None
+        # What a process before this one knew holds until it is known better.
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            self._states = _read(json.loads(file.read_text(encoding="utf-8"))["envs"])
 
     def get(self, name: str, target: str) -> EnvState:
         """What is believed of one."""
@@ -128,3 +132,15 @@ class EnvBoard:
                 if state.phase is EnvPhase.BUILDING:
                     state.phase = EnvPhase.ABSENT
         self.write()
+
+
+def _read(envs: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, EnvState]]:
+    """The reverse of :meth:`EnvBoard.report`; what was being done is not any more."""
+    return {
+        name: {
+            target: EnvState(EnvPhase(state["phase"]), state["drift"], state["why"])
+            for target, state in targets.items()
+            if state["phase"] != EnvPhase.BUILDING.value
+        }
+        for name, targets in envs.items()
+    }

@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Any
 from relay_kernel import __version__
 from relay_kernel.core.blueprint import Kind, Origin, Step, drift, from_json, step, to_json
 from relay_kernel.core.errors import RelayError
-from relay_kernel.envs.errors import ChangedError, EnvError, ImpossibleError, LineClosedError
+from relay_kernel.envs.errors import (
+    ChangedError,
+    EnvError,
+    GoneError,
+    ImpossibleError,
+    LineClosedError,
+)
 from relay_kernel.envs.line import Line
 from relay_kernel.envs.shelf import Shelf
 from relay_kernel.hub.client import open_stream
+from relay_kernel.hub.env_adopt import adopt, made_there
 from relay_kernel.hub.env_board import EnvBoard, EnvPhase
 from relay_kernel.hub.packs import Packs
 from relay_kernel.link.clock import now
@@ -96,6 +103,10 @@ class EnvLink:
         self._failures: dict[str, int] = {}
         self._there: set[str] = set()
         self._said: dict[str, str] = {}
+        #: Kernels at the target that have installed something themselves.
+        self._by_notebook: set[str] = set()
+        self._overlays: dict[str, set[str]] = {}
+        self._adopted: defaultdict[str, set[str]] = defaultdict(set)
         self.believed: dict[str, Any] = {"linked": False, "error": ""}
 
     # ------------------------------------------------------------------ the link
@@ -184,10 +195,8 @@ class EnvLink:
     async def _attend(self, name: str) -> None:
         try:
             await self.settle(name)
-        except LineClosedError:
+        except (LineClosedError, GoneError):
             return
-        except ImpossibleError:
-            self._failures.pop(name, None)
         except (RelayError, OSError):
             tries = self._failures[name] = self._failures.get(name, 0) + 1
             pause = AGAIN[min(tries, len(AGAIN)) - 1]
@@ -229,6 +238,8 @@ class EnvLink:
     def _hear(self, message: Message) -> None:
         name = str(message.head["name"])
         if message.kind == "changed":
+            if message.head["notebook"]:
+                self._by_notebook.add(name)
             self.look(name)
         elif message.kind == "progress":
             about = {key: message.head[key] for key in ("step", "done", "total")}
@@ -242,13 +253,14 @@ class EnvLink:
 
         Raises:
             LineClosedError: the target is away.
+            GoneError: there is no such kernel.
             ImpossibleError: a person has to change something.
             RelayError: it failed, and may work later.
         """
         async with self._locks[name]:
             try:
                 await self._settle(name)
-            except LineClosedError:
+            except (LineClosedError, GoneError):
                 raise
             except ImpossibleError as error:
                 why = str(error)
@@ -270,8 +282,12 @@ class EnvLink:
             seen = await self._look(name)
             blueprint = wanted.at(seen.markers, self.without)
             differences = drift(blueprint.for_target(), seen.blueprint, seen.mirrored)
+            if await self._adopt(name, wanted, seen, differences):
+                continue
             todo = step(differences)
-            if todo is Step.NOTHING and seen.spec != wanted.spec.content:
+            if todo is Step.NOTHING and (
+                seen.spec != wanted.spec.content or self._adopted[name] - set(seen.mirrored)
+            ):
                 todo = Step.ADD
             words = [each.text for each in differences]
             words += [f"{p} is for the server's platform" for p in wanted.left_out(seen.markers)]
@@ -283,6 +299,23 @@ class EnvLink:
             self._packing[name] = (wanted, seen)
             await self._mend(name, todo, wanted, blueprint, differences, words)
         raise ChangedError(f"{name} changes faster than it can be mirrored")
+
+    async def _adopt(
+        self, name: str, wanted: Wanted, seen: _Seen, differences: list[Drift]
+    ) -> bool:
+        """Take over what a notebook has installed at the target; returns whether it did."""
+        overlay = {each.name for each in differences if each.kind is Kind.OVERLAY}
+        before = self._overlays.get(name, overlay)
+        self._overlays[name] = overlay
+        if name not in self._by_notebook or seen.blueprint is None:
+            return False
+        self._by_notebook.discard(name)
+        made = made_there(differences, seen.blueprint, before)
+        names = await adopt(wanted.spec.python, made) if made else []
+        if names:
+            log.info("%s has %s as well, as at %s", name, ", ".join(names), self.target)
+        self._adopted[name].update(names)
+        return bool(names)
 
     async def _mend(
         self,
@@ -308,8 +341,10 @@ class EnvLink:
         if building:
             await self._ask("build", **order)
         elif todo is Step.ADD:
-            new = [each.name for each in differences if each.kind is Kind.MISSING]
-            await self._ask("add", **order, packages=new)
+            new = {each.name for each in differences if each.kind is Kind.MISSING}
+            # What is there already, and counts as mirrored from now on.
+            new |= self._adopted.pop(name, set()) & blueprint.by_name.keys()
+            await self._ask("add", **order, packages=sorted(new))
 
     async def _refresh(self, name: str, package: str, digest: str, wanted: Wanted) -> None:
         files = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from relay_kernel.core.blueprint import Blueprint, Origin
 from relay_kernel.envs.describe import Description, Descriptions
-from relay_kernel.envs.errors import ImpossibleError
+from relay_kernel.envs.errors import GoneError, ImpossibleError
 from relay_kernel.envs.sources import SourceFile, Trees, digest_of, folders, read_editable
 from relay_kernel.envs.specs import Spec, python_specs
 from relay_kernel.envs.wanted import blueprint, editable_folder, left_out
@@ -78,12 +78,13 @@ class Environments:
         """What targets should have of a kernel, as it is now.
 
         Raises:
+            GoneError: there is no such kernel.
             ImpossibleError: it cannot be mirrored.
             EnvError: its interpreter does not run.
         """
         spec = self.specs.get(name)
         if spec is None:
-            raise ImpossibleError(f"there is no kernelspec {name} that is mirrored")
+            raise GoneError(f"there is no kernelspec {name} that is mirrored")
         python = spec.python
         description = self._known.get(python)
         self._folders[name] = {*self._sites(description)}
