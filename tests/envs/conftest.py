@@ -31,10 +31,13 @@ def cache() -> str:
 def world(
     places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
 ) -> Iterator[World]:
-    """A server with no kernels of its own yet, and a paired PC that is on."""
+    """A server with no kernels of its own yet, and a paired PC that is on.
+
+    The PC has no internet: what is not in the cache, it gets from the server.
+    """
     data = tmp_path / "jupyter"
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(data))
-    with Sshd(tmp_path / "pc", env={"UV_CACHE_DIR": cache}) as pc:
+    with Sshd(tmp_path / "pc", env={"UV_CACHE_DIR": cache, "UV_OFFLINE": "1"}) as pc:
         pc.pair(places, python=sys.executable)
         world = World(places, pc, data)
         world.configure()
@@ -46,7 +49,15 @@ def world(
 
 @pytest.fixture
 def env(tmp_path: Path) -> Env:
-    """An environment on the server with a kernel in it."""
+    """An environment on the server that passes for that of a kernel; it takes no time to build."""
+    env = Env.make(tmp_path / "env")
+    env.add_fake(KERNEL, "0.0.1")
+    return env
+
+
+@pytest.fixture
+def kernel_env(tmp_path: Path) -> Env:
+    """An environment on the server with a real kernel in it."""
     env = Env.make(tmp_path / "env")
     env.install(KERNEL)
     return env

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.rig import Notebook, configure
+from tests.e2e.rig import Notebook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +29,10 @@ def notebook(world: World, folder: Path, spec: str) -> Notebook:
 
 
 async def test_a_notebook_starts_here_and_moves_once_the_environment_is_there(
-    world: World, env: Env, tmp_path: Path
+    world: World, kernel_env: Env, tmp_path: Path
 ) -> None:
-    configure(world.places, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
-    env.add_fake("only_here", "2.0")
-    world.install_kernel("mine", env)
+    kernel_env.add_fake("only_here", "2.0")
+    world.install_kernel("mine", kernel_env)
     async with notebook(world, tmp_path, "mine") as opened:
         first = await opened.run("import only_here, sys; x = only_here.version; x")
         assert first.target == "local"
