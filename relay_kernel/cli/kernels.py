@@ -31,8 +31,8 @@ def kernels(
             f"relay kernels cannot {do}: use relay kernels, or relay kernels sync NAME"
         )
     places = find_places()
-    results = asyncio.run(_sync(places.make(), name)) if do else {}
-    report = read_envs(places)
+    answer = asyncio.run(_sync(places.make(), name)) if do else {"envs": read_envs(places)}
+    report, results = answer["envs"], answer.get("results", {})
     if as_json:
         print(json.dumps({"envs": report, **({"results": results} if do else {})}, indent=2))
     else:
@@ -53,7 +53,7 @@ def read_envs(places: Places) -> dict[str, dict[str, dict[str, Any]]]:
     return value if isinstance(value, dict) else {}
 
 
-async def _sync(places: Places, name: str) -> dict[str, dict[str, str]]:
+async def _sync(places: Places, name: str) -> dict[str, Any]:
     from relay_kernel.hub.files_client import ask_plane
 
     wish = {"plane": "envs", "do": "sync", "name": name, "seconds": PATIENCE}
@@ -62,8 +62,7 @@ async def _sync(places: Places, name: str) -> dict[str, dict[str, str]]:
     while not asked.done():
         await asyncio.wait({asked}, timeout=0.5)
         shown = _progress(read_envs(places), shown)
-    results: dict[str, dict[str, str]] = (await asked)["results"]
-    return results
+    return await asked
 
 
 def _progress(report: dict[str, dict[str, dict[str, Any]]], shown: str) -> str:

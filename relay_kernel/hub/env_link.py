@@ -108,6 +108,8 @@ class EnvLink:
         self._overlays: dict[str, set[str]] = {}
         self._adopted: defaultdict[str, set[str]] = defaultdict(set)
         self.believed: dict[str, Any] = {"linked": False, "error": ""}
+        self.known = asyncio.Event()
+        """Set once the target was reached, or could not be."""
 
     # ------------------------------------------------------------------ the link
 
@@ -132,6 +134,7 @@ class EnvLink:
             except OSError as error:
                 reason = str(error) or type(error).__name__
             self.believed = {"linked": False, "error": reason}
+            self.known.set()
             tries = 0 if now() - began > BACK_OFF[-1] else tries + 1
             await asyncio.sleep(pause)
 
@@ -180,6 +183,7 @@ class EnvLink:
         """The link is up: look at everything, then at what changes."""
         self._line = line
         self.believed = {"linked": True, "error": ""}
+        self.known.set()
         log.info("%s is linked", self.target)
         self._failures.clear()
         self._said.clear()

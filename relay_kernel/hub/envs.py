@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 LOOK = 1.0
 #: Seconds of quiet after which a changed environment is looked at: pip is at work for a while.
 QUIET = 0.3
+#: Seconds for a target that is dialled for the first time.
+REACH = 45.0
 #: Seconds for what a client waits for, if it does not say.
 PATIENCE = 600.0
 
@@ -50,6 +52,7 @@ class EnvPlane:
         places.envs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._environments = Environments(places.envs / "described.json")
         self._reading = asyncio.Lock()
+        self._looking = asyncio.Lock()
         self._board = EnvBoard(places.envs_status)
         self._config = Config()
         self._stamp: object = None
@@ -86,7 +89,11 @@ class EnvPlane:
     # ------------------------------------------------------------------ what there is
 
     async def _look(self) -> None:
-        """Follow ``config.toml`` and the kernelspecs."""
+        """Follow ``config.toml`` and the kernelspecs; once this returns, they are known."""
+        async with self._looking:
+            await self._look_once()
+
+    async def _look_once(self) -> None:
         config = _file_stamp(self._places.config)
         stamp = (config, await asyncio.to_thread(spec_stamp))
         if stamp == self._stamp:
@@ -161,6 +168,12 @@ class EnvPlane:
         for link in self.links.values():
             link.look(*names)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an environment is being built: the process had better stay."""
+        states = (state for each in self.status().values() for state in each.values())
+        return any(state["phase"] == EnvPhase.BUILDING.value for state in states)
+
     # ------------------------------------------------------------------ what others ask
 
     def status(self) -> dict[str, Any]:
@@ -182,6 +195,8 @@ class EnvPlane:
             raise EnvError(f"there is no kernelspec {name} that is mirrored; there are: {known}")
         results = {}
         for target, link in self.links.items():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(link.known.wait(), REACH)
             try:
                 await link.settle(name)
                 results[target] = ""
@@ -233,6 +248,7 @@ class EnvPlane:
         return {"envs": self.status(), "targets": targets}
 
     async def _on_sync(self, request: dict[str, Any]) -> dict[str, Any]:
+        await self._look()
         wanted = request.get("name")
         names = [str(wanted)] if wanted else self._names()
         results = {name: await self.sync(name) for name in names}
