@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 #: Seconds for `relay kernels sync`: large packages over a slow line.
 PATIENCE = 3600.0
-
-_MIB = 1 << 20
 
 
 def kernels(
@@ -75,14 +74,16 @@ def _progress(report: dict[str, dict[str, dict[str, Any]]], shown: str) -> str:
     ]
     now = "; ".join(steps)
     if now and now != shown:
-        print(now)
+        print(now, file=sys.stderr)
     return now
 
 
 def _sizes(state: dict[str, Any]) -> str:
+    from rich.filesize import decimal
+
     if not state["total"]:
         return ""
-    return f" ({state['done'] / _MIB:.1f} of {state['total'] / _MIB:.1f} MiB)"
+    return f" ({decimal(state['done'])} of {decimal(state['total'])})"
 
 
 def _show(report: dict[str, dict[str, dict[str, Any]]]) -> None:
