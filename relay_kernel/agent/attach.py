@@ -17,6 +17,7 @@ from relay_kernel.link.stdio import join_stdio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from relay_kernel.settings.paths import Places
 
@@ -87,11 +88,21 @@ async def open_agent(
         writer.transport.abort()
 
 
+def open_files(places: Places) -> Attached:
+    """A stream to a new end of the file plane: see :func:`_open_end`."""
+    return _open_end(places, "--files", places.files_log)
+
+
+def open_envs(places: Places) -> Attached:
+    """A stream to a new end of the environment plane: see :func:`_open_end`."""
+    return _open_end(places, "--envs", places.envs_log)
+
+
 @contextlib.asynccontextmanager
-async def open_files(
-    places: Places,
+async def _open_end(
+    places: Places, option: str, file: Path
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A stream to a new end of the file plane, which ends with it.
+    """A stream to a new end of a plane, which ends with it.
 
     Raises:
         OSError: It cannot be started.
@@ -99,8 +110,8 @@ async def open_files(
     """
     places.make()
     ours, theirs = socket.socketpair()
-    with theirs, places.files_log.open("ab") as log:
-        command = (sys.executable, "-P", "-m", "relay_kernel.cli", "agent", "--files")
+    with theirs, file.open("ab") as log:
+        command = (sys.executable, "-P", "-m", "relay_kernel.cli", "agent", option)
         end = theirs.fileno()
         await asyncio.create_subprocess_exec(
             *command, stdin=end, stdout=end, stderr=log, start_new_session=True, cwd="/"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from relay_kernel.agent.errors import KernelKilledError, KernelStartError
 from relay_kernel.agent.guard import Guard
 from relay_kernel.agent.machine import check_python
+from relay_kernel.agent.mirrored import another, mirror_of, usable
 from relay_kernel.agent.process import KernelProcess
 from relay_kernel.agent.staging import Staging
 from relay_kernel.core.errors import RelayError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay_kernel.agent.launch import Launched
+    from relay_kernel.envs.mirror import Mirror
     from relay_kernel.link.carrier import Carrier
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class KernelHost:
         folder: 0700, short, for sockets.
         far: whether there is a line between this and R, so that chunks are worth compressing.
         ahead: a kernel that was launched before it was ordered.
+        mirrors: on a PC, the environments that mirror those of servers.
     """
 
     def __init__(
@@ -64,7 +67,10 @@ class KernelHost:
         *,
         far: bool = False,
         ahead: Launched | None = None,
+        mirrors: Path | None = None,
     ) -> None:
+        self._mirrors = mirrors
+        self._waiting: asyncio.Task[None] | None = None
         self._ahead = ahead
         self.carrier = carrier
         self.store = store
@@ -129,9 +135,12 @@ class KernelHost:
             return
         self._fence.terms = Terms(**(message.head.get("lease") or {}))
         self.renew(self.carrier.answered_at)
+        self._wait_no_longer()
         self._spawn(self._start(message.head))
 
     async def _start(self, head: dict[str, Any]) -> None:
+        mirror = mirror_of(self._mirrors, head)
+        environment = usable(mirror)
         async with self._changing:
             await self._stop_kernel()
             kernel = KernelProcess(self.folder, self._on_kernel, self._on_own, self._on_death)
@@ -142,12 +151,20 @@ class KernelHost:
                     "place": head["place"],
                     "cells": head.get("cells"),
                 }
-                await kernel.start(head, store=self.store.root, options=options, ahead=ahead)
+                await kernel.start(
+                    head,
+                    store=self.store.root,
+                    options=options,
+                    ahead=ahead,
+                    mirrors=self._mirrors,
+                )
                 check_python(kernel.info, head.get("python"))
             except KernelStartError as error:
                 await kernel.stop()
                 killed = isinstance(error, KernelKilledError)
                 self._report("failed", reason=str(error), killed=killed)
+                if mirror and not killed:
+                    self._waiting = asyncio.ensure_future(self._wait(mirror, environment, head))
                 return
             except Exception as error:
                 log.exception("kernel %s cannot be started", head["spec"])
@@ -157,6 +174,20 @@ class KernelHost:
                 return
             self._kernel = kernel
             self._report("started", info=kernel.info, pid=kernel.pid, host=platform.node())
+
+    async def _wait(self, mirror: Mirror, tried: Path | None, head: dict[str, Any]) -> None:
+        """Start the kernel that could not be, once there is another environment for it.
+
+        R is told that it started, as of any start: nobody has to ask again.
+        """
+        await another(mirror, tried)
+        self._waiting = None
+        await self._start(head)
+
+    def _wait_no_longer(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _on_interrupt(self, message: Message) -> None:
         if self._kernel:
@@ -397,6 +428,7 @@ class KernelHost:
     async def close(self) -> None:
         """Stop the kernel; the notebook wants no more of this target."""
         self.guard.stop()
+        self._wait_no_longer()
         async with self._changing:
             if self._ahead:
                 await self._ahead.manager.shutdown_kernel(now=True)

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from relay_kernel.agent.attach import open_agent, open_files
+from relay_kernel.agent.attach import open_agent, open_envs, open_files
 from relay_kernel.agent.identity import introduction
 from relay_kernel.core.errors import RelayError
 from relay_kernel.link.dialling import BACK_OFF
@@ -143,7 +143,11 @@ class Joining:
             try:
                 await self._greet(lines)
                 beat = asyncio.create_task(_beat(lines))
-                roads = {"": _Road(first, open_agent), "files": _Road(bulk, open_files)}
+                roads = {
+                    "": _Road(first, open_agent),
+                    "files": _Road(bulk, open_files),
+                    "envs": _Road(bulk, open_envs),
+                }
                 await self._listen(lines, roads, streams)
             finally:
                 self._lines = None

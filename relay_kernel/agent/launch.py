@@ -12,11 +12,14 @@ from jupyter_client.manager import AsyncKernelManager
 
 from relay_kernel.agent.errors import KernelStartError
 from relay_kernel.agent.machine import place_of
+from relay_kernel.agent.mirrored import mirror_of, specs_for
 from relay_kernel.mirror.lookup import Originals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from jupyter_client.kernelspec import KernelSpecManager
 
 
 #: How kernels sign that are launched here; it is Jupyter's default.
@@ -43,22 +46,30 @@ class Launched:
         return all(self.order.get(p) == order.get(p) for p in parts)
 
 
-async def launch(folder: Path, order: Mapping[str, Any]) -> Launched:
+async def launch(folder: Path, order: Mapping[str, Any], mirrors: Path | None = None) -> Launched:
     """Launch the kernel of a kernelspec, on ``ipc`` sockets.
 
     Args:
         folder: 0700, short; connection file, sockets and output go here.
         order: ``spec``, the name of the kernelspec; ``cwd``, the folder to start in; ``env``, added
             to our own environment; ``arguments``, for its command line, behind the kernelspec's;
-            ``key``, what it shall sign its messages with, if that is not for itself to choose.
+            ``key``, what it shall sign its messages with, if that is not for itself to choose;
+            ``server``, whose kernelspec it is, where that is another machine.
+        mirrors: on a PC, the environments that mirror those of servers.
 
     Raises:
-        KernelStartError: no such kernelspec, its interpreter is gone, or the system refuses.
+        KernelStartError: no such kernelspec, its environment is not ready, its interpreter is
+            gone, or the system refuses.
     """
+    with specs_for(mirror_of(mirrors, order)) as specs:
+        return await _launch(folder, order, specs or Originals())
+
+
+async def _launch(folder: Path, order: Mapping[str, Any], specs: KernelSpecManager) -> Launched:
     spec, id_ = order["spec"], secrets.token_hex(8)
     name = folder / f"k{id_[:4]}"
     manager = AsyncKernelManager(
-        kernel_name=spec, kernel_spec_manager=Originals(), transport="ipc", ip=str(name)
+        kernel_name=spec, kernel_spec_manager=specs, transport="ipc", ip=str(name)
     )
     manager.connection_file = f"{name}.json"
     manager.session.signature_scheme = SCHEME

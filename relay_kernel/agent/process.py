@@ -80,6 +80,7 @@ class KernelProcess:
         store: Path,
         options: dict[str, Any],
         ahead: Launched | None = None,
+        mirrors: Path | None = None,
     ) -> None:
         """Launch a kernel, and put our code into it.
 
@@ -88,6 +89,7 @@ class KernelProcess:
             store: the folder of the chunk store.
             options: for our code: see :func:`relay_kernel.agent.inject.injection`.
             ahead: a process that was launched already. It is used if it is just what is wanted.
+            mirrors: see :func:`relay_kernel.agent.launch.launch`.
 
         Raises:
             KernelStartError: it cannot be launched, or it does not answer.
@@ -98,7 +100,7 @@ class KernelProcess:
             ahead = None
         # With a key that front ends know, they check its signatures themselves.
         self._known = bool(order.get("key"))
-        launched = ahead or await launch(self.folder, order)
+        launched = ahead or await launch(self.folder, order, mirrors)
         self.id, self._manager = launched.id, launched.manager
         try:
             async with asyncio.timeout(START_TIMEOUT):

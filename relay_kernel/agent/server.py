@@ -189,7 +189,7 @@ class AgentServer:
         store = Store(self._places.store / notebook)
         # What the first state does not need is of an earlier time, or of a process that was killed.
         store.untidy = True
-        host = KernelHost(pump, store, folder, far=True)
+        host = KernelHost(pump, store, folder, far=True, mirrors=self._places.envs)
         self._guests[name] = _Guest(name, notebook, float(hello["keep"]), host, pump)
         return self._guests[name]
 

@@ -17,6 +17,9 @@ def agent(
     files: Annotated[
         bool, typer.Option("--files", hidden=True, help="Be the file plane's end, on these.")
     ] = False,
+    envs: Annotated[
+        bool, typer.Option("--envs", hidden=True, help="Be the environment plane's end, likewise.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> int:
     """Own the kernels of a PC. Started by the server over SSH when it is needed."""
@@ -31,6 +34,10 @@ def agent(
         from relay_kernel.agent.files import run_files
 
         return run_files(find_places())
+    if envs:
+        from relay_kernel.agent.envs import run_envs
+
+        return run_envs(find_places())
     from relay_kernel.agent.server import run_agent
 
     return run_agent(find_places())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import psutil
 import typer
 
+from relay_kernel.cli.kernels import read_envs
 from relay_kernel.core.model import LOCAL, Phase
 from relay_kernel.settings.config import load_config
 from relay_kernel.settings.paths import find_places
@@ -56,7 +57,13 @@ def collect(places: Places) -> dict[str, Any]:
         "targets": targets,
         "kernels": [notebook["kernel"] for notebook in notebooks],
         "files": (_read_live(places.files_status) or {}).get("files", {}),
-        "envs": {},
+        "envs": {
+            name: {
+                target: {"phase": state["phase"], "drift": state["drift"]}
+                for target, state in states.items()
+            }
+            for name, states in read_envs(places).items()
+        },
     }
 
 

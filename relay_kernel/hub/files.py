@@ -21,6 +21,7 @@ from relay_kernel.files.line import Line
 from relay_kernel.files.plane import Plane
 from relay_kernel.files.wishes import Wishes
 from relay_kernel.hub.client import open_stream
+from relay_kernel.hub.envs import EnvPlane
 from relay_kernel.link.clock import now
 from relay_kernel.link.dialling import BACK_OFF
 from relay_kernel.link.errors import DialError, OutdatedError
@@ -56,6 +57,7 @@ class FilesService:
         self._idle_after = idle_after
         self._plane = Plane(Path.home(), places.files)
         self._wishes = Wishes(self._plane)
+        self._envs = EnvPlane(places)
         self._config = Config()
         self._complaint = ""
         self._stamp: object = "never read"
@@ -77,6 +79,7 @@ class FilesService:
         server = await asyncio.start_unix_server(self._accept, socket, limit=LONGEST)
         socket.chmod(0o600)
         looking = asyncio.create_task(self._keep_looking())
+        mirroring = asyncio.create_task(self._mirror())
         log.info("the file plane %d serves at %s", os.getpid(), socket)
         try:
             await self._over.wait()
@@ -84,9 +87,19 @@ class FilesService:
             socket.unlink(missing_ok=True)
             self._places.files_status.unlink(missing_ok=True)
             server.close()
-            await _end([looking, *self._clients, *self._links.values()])
+            await _end([looking, mirroring, *self._clients, *self._links.values()])
             await self._plane.close()
             log.info("the file plane %d ends", os.getpid())
+
+    async def _mirror(self) -> None:
+        """The environment plane lives here, too; what goes wrong with it harms no files."""
+        try:
+            await self._envs.run()
+        except OutdatedError as error:
+            log.info("%s: it makes way", error)
+            self._over.set()
+        except Exception:
+            log.exception("the environment plane has ended")
 
     # ------------------------------------------------------------------ what is wanted
 
@@ -96,7 +109,7 @@ class FilesService:
             await self._look()
             await self._plane.retry()
             self._write_down()
-            if self._plane.is_wanted or self._clients:
+            if self._plane.is_wanted or self._clients or self._envs.is_busy:
                 self._needed_at = now()
             elif now() - self._needed_at > self._idle_after:
                 log.info("nobody needs the file plane")
@@ -233,6 +246,8 @@ class FilesService:
             asyncio.get_running_loop().call_soon(self._over.set)
             return {"error": "it makes way", "outdated": True}
         try:
+            if wish.get("plane") == "envs":
+                return {"ok": True, **await self._envs.handle(wish)}
             answer = await self._wishes.answer(wish)
             if wish.get("do") == "use":
                 await self._follow_targets()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from relay_kernel.settings.paths import machine
+
 if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
 
@@ -87,7 +89,9 @@ class Setup:
         if self.path:
             env["JPY_SESSION_NAME"] = self.path
         cwd = str(near if far else here)
+        whose = {"server": machine()} if far else {}
         return {
+            **whose,
             "spec": self.spec,
             "arguments": list(self.arguments),
             "cwd": cwd,

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import relay_kernel
 from relay_kernel.link.errors import DialError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NAME = "relay_kernel"
 _KERNELSPEC = "share/jupyter/kernels/relay/kernel.json"
 
 #: The oldest time that a zip file can hold: equal content gives equal bytes, and an equal digest.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
+#: Bytes of a file that are in memory at a time.
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -52,21 +59,38 @@ def pack_wheel(folder: Path) -> Wheel:
     return assemble(folder, f"{_NAME}-{version}-py3-none-any.whl", info, files)
 
 
-def assemble(folder: Path, name: str, info: str, files: dict[str, bytes]) -> Wheel:
-    """Put a wheel together; equal content gives equal bytes.
+def assemble(folder: Path, name: str, info: str, files: Mapping[str, bytes | Path]) -> Wheel:
+    """Put a wheel together in memory; see :func:`write_wheel`."""
+    return Wheel(name, write_wheel(folder, name, info, files).read_bytes())
+
+
+def write_wheel(
+    folder: Path,
+    name: str,
+    info: str,
+    files: Mapping[str, bytes | Path],
+    *,
+    compress: bool = True,
+) -> Path:
+    """Put a wheel together as a file; equal content gives equal bytes.
 
     Args:
         folder: Where to; private.
         name: The wheel's file name.
         info: Its ``.dist-info`` folder, where the record goes.
-        files: Path inside -> content.
+        files: Path inside -> content, or the file that has it.
+        compress: Make it small; else quickly.
     """
     path = folder / name
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    rows = []
+    with zipfile.ZipFile(path, "w", method) as archive:
         for inside, content in sorted(files.items()):
-            _store(archive, inside, content)
-        _store(archive, f"{info}/RECORD", _record(files, info))
-    return Wheel(name, path.read_bytes())
+            digest, size = _store(archive, inside, content)
+            rows.append(f"{inside},sha256={digest},{size}\n")
+        record = "".join([*rows, f"{info}/RECORD,,\n"]).encode()
+        _store(archive, f"{info}/RECORD", record)
+    return path
 
 
 def _package() -> dict[str, bytes]:
@@ -117,16 +141,19 @@ def _distribution() -> metadata.Distribution:
         ) from error
 
 
-def _record(files: dict[str, bytes], info: str) -> bytes:
-    rows = []
-    for inside, content in sorted(files.items()):
-        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
-        rows.append(f"{inside},sha256={digest},{len(content)}\n")
-    return "".join([*rows, f"{info}/RECORD,,\n"]).encode()
-
-
-def _store(archive: zipfile.ZipFile, inside: str, content: bytes) -> None:
+def _store(archive: zipfile.ZipFile, inside: str, content: bytes | Path) -> tuple[str, int]:
+    """Add a file; returns its digest, as a record has it, and its size."""
     entry = zipfile.ZipInfo(inside, _NO_TIME)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o644 << 16
-    archive.writestr(entry, content)
+    entry.compress_type = archive.compression
+    runs = isinstance(content, Path) and content.stat().st_mode & 0o111
+    entry.external_attr = (0o755 if runs else 0o644) << 16
+    digest, size = hashlib.sha256(), 0
+    with (
+        content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as source,
+        archive.open(entry, "w", force_zip64=True) as sink,
+    ):
+        while data := source.read(_PIECE):
+            sink.write(data)
+            digest.update(data)
+            size += len(data)
+    return base64.urlsafe_b64encode(digest.digest()).decode().rstrip("="), size

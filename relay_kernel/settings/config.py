@@ -13,6 +13,7 @@ from relay_kernel.settings.section import ConfigError, Section
 __all__ = [
     "Config",
     "ConfigError",
+    "EnvsConfig",
     "FilesConfig",
     "KernelConfig",
     "TargetConfig",
@@ -84,6 +85,16 @@ class FilesConfig:
 
 
 @dataclass(frozen=True)
+class EnvsConfig:
+    """Which environments are mirrored, and what of them."""
+
+    skip: tuple[str, ...] = ()
+    """Kernels that are not mirrored; ``*`` stands for any letters."""
+    without: tuple[str, ...] = ()
+    """Packages that a target does without."""
+
+
+@dataclass(frozen=True)
 class Config:
     """All of ``config.toml``."""
 
@@ -91,6 +102,7 @@ class Config:
     """By ``order``, then name. Never holds ``local``, which is always there and always last."""
     kernel: KernelConfig = field(default_factory=KernelConfig)
     files: FilesConfig = field(default_factory=FilesConfig)
+    envs: EnvsConfig = field(default_factory=EnvsConfig)
 
     def target(self, name: str) -> TargetConfig | None:
         """The target of that name, if it is configured."""
@@ -119,12 +131,13 @@ def parse_config(text: str, path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_syntax(str(error), text, path)) from error
     root = Section(path, text, table)
-    root.allow(("targets", "kernel", "files"))
+    root.allow(("targets", "kernel", "files", "envs"))
     targets = [_target(section) for section in root.tables("targets")]
     return Config(
         targets=tuple(sorted(targets, key=lambda target: (target.order, target.name))),
         kernel=_kernel(root.table("kernel")),
         files=_files(root.table("files")),
+        envs=_envs(root.table("envs")),
     )
 
 
@@ -208,3 +221,8 @@ def _files(section: Section) -> FilesConfig:
         section.number("trash_days", 30.0, 0, 36500),
         section.number("trash_gib", 10.0, 0, 1e6),
     )
+
+
+def _envs(section: Section) -> EnvsConfig:
+    section.allow(("skip", "without"))
+    return EnvsConfig(section.texts("skip", ()), section.texts("without", ()))

@@ -85,6 +85,26 @@ class Places:
         return self.state / "files"
 
     @property
+    def envs(self) -> Path:
+        """On the server, what is known of its environments; on a PC, those that mirror them."""
+        return self.state / "envs"
+
+    @property
+    def envs_status(self) -> Path:
+        """What the server believes of each environment at each target, as JSON."""
+        return self.run / "envs.json"
+
+    @property
+    def envs_end_lock(self) -> Path:
+        """Held by the one builder of environments that runs on a PC."""
+        return self.run / "envs-end.lock"
+
+    @property
+    def envs_log(self) -> Path:
+        """What is built, and how that goes."""
+        return self.log / "envs.log"
+
+    @property
     def agent_socket(self) -> Path:
         """Where the agent listens on a PC."""
         return self.run / "agent.sock"
@@ -129,12 +149,12 @@ def find_places() -> Places:
     return Places(
         dirs.user_config_path / "config.toml",
         dirs.user_state_path,
-        _short(dirs.user_state_path / f"run-{_machine()}"),
+        _short(dirs.user_state_path / f"run-{machine()}"),
         dirs.user_log_path,
     )
 
 
-def _machine() -> str:
+def machine() -> str:
     """A short name of this machine, for a home folder that several share.
 
     Sockets and locks do not lie below ``XDG_RUNTIME_DIR``: a service, a cron job and an SSH

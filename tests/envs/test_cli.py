@@ -1,0 +1,75 @@
+"""``relay kernels``, by the process that a person's command finds or starts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from relay_kernel.cli import main
+from relay_kernel.cli.status import collect
+from tests.e2e.rig import processes_of
+from tests.envs.rig import SOON
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.envs.rig import Env, World
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def served(world: World) -> Iterator[World]:
+    """A world whose plane is in a process of its own, once somebody needs it."""
+    yield world
+    for process in processes_of(world.places.config.parent):
+        if "files-plane" in process.cmdline():
+            process.terminate()
+            psutil.wait_procs([process], 20)
+
+
+async def relay(*words: str) -> int:
+    return await asyncio.to_thread(main, list(words))
+
+
+async def test_a_kernel_is_mirrored_and_shown(
+    served: World, env: Env, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env.add_fake("own", "2.0")
+    served.install_kernel("mine", env)
+    assert await relay("kernels") == 0
+    assert "no kernel is mirrored yet" in capsys.readouterr().out
+
+    assert await relay("kernels", "sync", "mine") == 0
+    assert "mine" in capsys.readouterr().out
+    assert served.run("mine", "import own; print(own.version)") == "2.0"
+
+    assert await relay("kernels", "sync", "mine", "--json") == 0
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert said["results"] == {"mine": {"pc": ""}}
+    assert said["envs"]["mine"]["pc"]["phase"] == "ready"
+    async with asyncio.timeout(SOON):
+        while collect(served.places)["envs"] != {"mine": {"pc": {"phase": "ready", "drift": []}}}:
+            await asyncio.sleep(0.01)
+
+    assert await relay("kernels", "sync", "other") == 1
+    assert "there is no kernelspec other that is mirrored" in capsys.readouterr().err
+    assert await relay("kernels", "mend") == 1
+    assert "relay kernels cannot mend" in capsys.readouterr().err
+
+
+async def test_what_cannot_be_mirrored_is_said(
+    served: World, env: Env, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env.add_fake("fromconda")
+    (env.site / "fromconda-1.0.dist-info" / "INSTALLER").write_text("conda\n")
+    (env.site / "fromconda-1.0.dist-info" / "WHEEL").unlink()
+    served.install_kernel("mine", env)
+    assert await relay("kernels", "sync") == 1
+    said = capsys.readouterr().out
+    assert "impossible" in said
+    assert "mine at pc: it cannot be mirrored: fromconda 1.0 is of conda alone" in said
