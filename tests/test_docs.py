@@ -13,7 +13,13 @@ import pytest
 from relay_kernel.cli import COMMANDS
 from relay_kernel.core.model import Phase
 from relay_kernel.kernel.magics import HELP
-from relay_kernel.settings.config import ON_LOSS, FilesConfig, KernelConfig, TargetConfig
+from relay_kernel.settings.config import (
+    ON_LOSS,
+    EnvsConfig,
+    FilesConfig,
+    KernelConfig,
+    TargetConfig,
+)
 from relay_kernel.wire.frames import Type
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +36,7 @@ ERRORS = {
     *("ConfigError", "DialError", "KernelStartError", "RelayError", "StoreError"),
     *("TooManyChannelsError", "fail"),
     *("FolderError", "NoSpaceError", "NoSuchFolderError", "UnsafePathError"),
+    *("EnvError", "GoneError", "ImpossibleError"),
 }
 
 #: Letters; shorter pieces of a line say too little to be looked for in the code.
@@ -94,7 +101,7 @@ def reported() -> set[str]:
 def test_every_setting_is_explained() -> None:
     text = page("config.md")
     known = names(text)
-    for section in (TargetConfig, KernelConfig, FilesConfig):
+    for section in (TargetConfig, KernelConfig, FilesConfig, EnvsConfig):
         wanted = {field.name for field in fields(section)} - {"name"}
         assert wanted <= known, f"{section.__name__} has more than config.md"
     assert set(ON_LOSS) <= known

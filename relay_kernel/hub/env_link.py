@@ -103,6 +103,7 @@ class EnvLink:
         self._failures: dict[str, int] = {}
         self._there: set[str] = set()
         self._said: dict[str, str] = {}
+        self._blocked: set[str] = set()
         #: Kernels at the target that have installed something themselves.
         self._by_notebook: set[str] = set()
         self._overlays: dict[str, set[str]] = {}
@@ -110,6 +111,8 @@ class EnvLink:
         self.believed: dict[str, Any] = {"linked": False, "error": ""}
         self.known = asyncio.Event()
         """Set once the target was reached, or could not be."""
+        self.up = asyncio.Event()
+        """Set while the target is there."""
 
     # ------------------------------------------------------------------ the link
 
@@ -164,6 +167,7 @@ class EnvLink:
             reason = await pump.run_until(stream, line.closed)
         finally:
             self._line = None
+            self.up.clear()
             pump.part(reason)
             await line.close(reason)
             for task in work:
@@ -184,6 +188,7 @@ class EnvLink:
         self._line = line
         self.believed = {"linked": True, "error": ""}
         self.known.set()
+        self.up.set()
         log.info("%s is linked", self.target)
         self._failures.clear()
         self._said.clear()
@@ -201,9 +206,12 @@ class EnvLink:
             await self.settle(name)
         except (LineClosedError, GoneError):
             return
-        except (RelayError, OSError):
-            tries = self._failures[name] = self._failures.get(name, 0) + 1
-            pause = AGAIN[min(tries, len(AGAIN)) - 1]
+        except (RelayError, OSError) as error:
+            # What a person has to change is seen when it changes; most of it, on this machine.
+            first = 2 if isinstance(error, ImpossibleError) else 0
+            tries = self._failures.get(name, first)
+            self._failures[name] = tries + 1
+            pause = AGAIN[min(tries, len(AGAIN) - 1)]
             asyncio.get_running_loop().call_later(pause, self.look, name)
         else:
             self._failures.pop(name, None)
@@ -212,11 +220,6 @@ class EnvLink:
         """These kernels may differ now; they are looked at in the background."""
         self._dirty.update(dict.fromkeys(names))
         self._wake.set()
-
-    @property
-    def linked(self) -> bool:
-        """Whether the target is there."""
-        return self._line is not None
 
     # ------------------------------------------------------------------ what the target says
 
@@ -270,6 +273,7 @@ class EnvLink:
                 why = str(error)
                 self._board.put(name, self.target, phase=EnvPhase.IMPOSSIBLE, why=why)
                 text = f"the environment of kernel {name} cannot be had here: {why}"
+                self._blocked.add(name)
                 with contextlib.suppress(LineClosedError):
                     await self._say(name, text, blocks=True)
                 raise
@@ -298,6 +302,7 @@ class EnvLink:
             if todo is Step.NOTHING:
                 phase = EnvPhase.READY
                 self._board.put(name, self.target, phase=phase, drift=words, why="")
+                self._blocked.discard(name)
                 await self._say(name, "")
                 return
             self._packing[name] = (wanted, seen)
@@ -335,7 +340,9 @@ class EnvLink:
         if building:
             phase = EnvPhase.BUILDING
             self._board.put(name, self.target, phase=phase, drift=words, why="")
-            await self._say(name, f"the environment of kernel {name} is being built here")
+            # An environment that was not to be used yet is so until the new one is there.
+            text = f"the environment of kernel {name} is being built here"
+            await self._say(name, text, blocks=name in self._blocked)
         stale = {each.name for each in differences if each.kind is not Kind.OVERLAY}
         for package in blueprint.packages:
             fresh = building or package.name in stale

@@ -113,7 +113,7 @@ class EnvPlane:
             names = self._names() if link.without != without else new
             link.without = without
             link.look(*names)
-            if link.linked:
+            if link.up.is_set():
                 with contextlib.suppress(RelayError):
                     await link.forget(set(self._environments.specs))
 
@@ -218,10 +218,11 @@ class EnvPlane:
             Whether it has.
         """
         link = self.links.get(target)
-        if link is None or not link.linked:
+        if link is None:
             return False
         try:
             async with asyncio.timeout(bound):
+                await link.up.wait()
                 await link.settle(spec)
         except (RelayError, OSError, TimeoutError) as error:
             log.info("%s at %s is not caught up: %s", spec, target, error or "no time")

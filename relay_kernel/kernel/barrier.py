@@ -1,9 +1,10 @@
-"""A cell begins when its target sees the files that were there when it was sent."""
+"""A cell begins when its target has the files and packages that were there when it was sent."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from relay_kernel.core.model import LOCAL
@@ -20,6 +21,13 @@ log = logging.getLogger(__name__)
 
 #: Seconds for which a cell waits for files. What takes longer is told, and then not waited for.
 BOUND = 2.0
+#: Seconds for which a cell that runs elsewhere than the one before waits for packages, if any were
+#: installed meanwhile.
+PACKAGES = 60.0
+#: A line that may install something, whoever runs it.
+_INSTALLS = re.compile(
+    r"\b(pip|uv|conda|mamba|micromamba)\b.*\b(install|uninstall|remove|sync|add)\b"
+)
 _FILES = "files"
 
 
@@ -36,6 +44,8 @@ class Barrier:
         self._voice = voice
         self._holding: asyncio.Task[None] | None = None
         self._target = ""
+        self._before = LOCAL
+        self._installed = False
         self._hurry = asyncio.Event()
         #: By target: what was told to be late.
         self._late: dict[str, set[str]] = {}
@@ -51,11 +61,21 @@ class Barrier:
         self.forget(self._target)
         self._target = cell.target
         asked = [words for words in cell.directives.lines if words[:1] == (_FILES,)]
-        if asked or self._files.in_use:
+        awaited = self._awaited(cell)
+        if asked or awaited or self._files.in_use:
             self._hurry.clear()
-            self._holding = asyncio.ensure_future(self._hold(cell, asked, go))
+            self._holding = asyncio.ensure_future(self._hold(cell, asked, awaited, go))
         else:
             go()
+
+    def _awaited(self, cell: Cell) -> str:
+        """The target with which packages must be equal before this cell; empty: none."""
+        before, self._before = self._before, cell.target
+        moves = before != cell.target
+        awaited = (cell.target if before == LOCAL else before) if moves and self._installed else ""
+        code = str(cell.request.content.get("code", ""))
+        self._installed = bool(_INSTALLS.search(code)) or (self._installed and not moves)
+        return awaited
 
     def forget(self, target: str) -> None:
         """A target is given up, and with it the cell that was held back for it."""
@@ -67,8 +87,10 @@ class Barrier:
         """The user pressed stop: the cell goes on to its kernel, to be stopped there."""
         self._hurry.set()
 
-    async def _hold(self, cell: Cell, asked: list[tuple[str, ...]], go: Callable[[], None]) -> None:
-        work = asyncio.ensure_future(self._wait(cell, asked))
+    async def _hold(
+        self, cell: Cell, asked: list[tuple[str, ...]], awaited: str, go: Callable[[], None]
+    ) -> None:
+        work = asyncio.ensure_future(self._wait(cell, asked, awaited))
         hurry = asyncio.ensure_future(self._hurry.wait())
         try:
             await asyncio.wait({work, hurry}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,7 +103,13 @@ class Barrier:
         if not cell.ended:
             go()
 
-    async def _wait(self, cell: Cell, asked: list[tuple[str, ...]]) -> None:
+    async def _wait(self, cell: Cell, asked: list[tuple[str, ...]], awaited: str) -> None:
+        if awaited and not await self._files.has_packages(awaited, PACKAGES):
+            self._voice.tell(
+                cell,
+                f"what was installed is not there yet both here and at {awaited}: "
+                "see `relay kernels`",
+            )
         if (_FILES, "wait") in asked:
             self._voice.begin(cell)
             self._voice.tell(cell, "waiting until all files are equal; stop goes on without")

@@ -97,7 +97,7 @@ def build(
     infos: dict[str, dict[str, Any]] = {}
     restore = Restore(kept, state, setup.path or setup.notebook, infos, held)
     status = StatusFile(places.kernels / f"{setup.notebook}.json", setup, router, links, state)
-    files = NotebookFiles(places, folder_of(setup.path), config)
+    files = NotebookFiles(places, folder_of(setup.path), setup.spec, config)
     relay = Relay(setup, router, front, links, state, restore, files, status, on_end)
     if complaint:
         relay.emit(ev.TargetRefused(LOCAL, complaint))

@@ -1,4 +1,4 @@
-"""The notebook's folder, as R sees it: whether a target has the files, and what else to know."""
+"""The planes beside the state, as R sees them: whether a target has the files and the packages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +33,23 @@ USAGE = "%relay files [wait|pause|resume|plan|conflicts]"
 
 
 class NotebookFiles:
-    """Asks the file plane on a notebook's behalf.
+    """Asks the process of the file and environment planes on a notebook's behalf.
 
     Args:
         places: of this user.
         folder: the notebook's.
-        config: says whether there is any target, and which folders are kept equal.
+        spec: the kernelspec that the notebook relays to.
+        config: says whether there is any target, which folders are kept equal, and which
+            environments are mirrored.
     """
 
-    def __init__(self, places: Places, folder: Path, config: Config) -> None:
+    def __init__(self, places: Places, folder: Path, spec: str, config: Config) -> None:
         self._places = places
         self._folder = folder
+        self._spec = spec
+        self._mirrored = bool(config.targets) and not any(
+            fnmatchcase(spec, pattern) for pattern in config.envs.skip
+        )
         self._wanted = bool(config.targets) and config.files.folders != ()
         self.why = _obstacle(folder, config)
         """Why the folder is not kept equal; empty: it is, or will be."""
@@ -61,14 +68,16 @@ class NotebookFiles:
         """Stay connected to the plane, and have it keep the folder equal. Never returns."""
         await self._start.wait()
         tries = 0
-        while self._possible:
+        while self._possible or self._mirrored:
             began = now()
             try:
                 await self._stay()
-                self.why = "the file plane has ended, and is started again"
+                why = "the file plane has ended, and is started again"
             except (RelayError, OSError, ValueError, TimeoutError) as error:
-                self.why = " ".join(str(error).split()) or "the file plane does not answer"
-            log.info("files: %s", self.why)
+                why = " ".join(str(error).split()) or "the file plane does not answer"
+            log.info("files: %s", why)
+            if self._possible:
+                self.why = why
             tries = 0 if now() - began > BACK_OFF[-1] else tries + 1
             await asyncio.sleep(BACK_OFF[min(tries, len(BACK_OFF) - 1)])
         await asyncio.Event().wait()
@@ -89,7 +98,7 @@ class NotebookFiles:
             await asyncio.gather(using, return_exceptions=True)
 
     async def _use(self) -> None:
-        while True:
+        while self._possible:
             answer = await self._ask_here({"do": "use", "folder": str(self._folder)}, PATIENCE)
             self.why = str(answer.get("error", ""))
             self.in_use = not self.why
@@ -154,6 +163,26 @@ class NotebookFiles:
         if "error" in answer:
             log.warning("files: %s", answer["error"])
         return answer.get("missing", []), answer.get("more", 0)
+
+    async def has_packages(self, target: str, seconds: float) -> bool:
+        """Wait until both this server and a target have what was installed at either.
+
+        Args:
+            target: its name.
+            seconds: to wait at most.
+
+        Returns:
+            Whether they have, or are not meant to.
+        """
+        if not self._mirrored or self._writer is None:
+            return True
+        wish = {"plane": "envs", "do": "caught_up", "spec": self._spec, "target": target}
+        try:
+            answer = await self._ask_here({**wish, "seconds": seconds}, seconds + GRACE)
+        except (LookupError, TimeoutError) as error:
+            log.warning("files: no answer about packages: %r", error)
+            return False
+        return bool(answer.get("caught_up"))
 
     # ------------------------------------------------------------------ %relay files
 

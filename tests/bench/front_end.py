@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.settings.paths import find_places
-from tests.e2e.rig import Notebook, Pc, end_hub
+from tests.e2e.rig import Notebook, Pc, end_hub, without_planes
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ async def kernels(folder: Path) -> Any:
             places = home(folder, kind)
             if kind == "R→B":
                 pc = Pc(stack.enter_context(Sshd(folder / "pc")), places)
+                without_planes(places)
                 stack.callback(pc.close)
                 stack.callback(end_hub, places)
             spec = "python3" if kind == "direct" else "relay"

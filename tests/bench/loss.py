@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from relay_kernel.cli.status import collect
 from relay_kernel.settings.paths import find_places
-from tests.e2e.rig import Notebook, Pc, configure, end_hub
+from tests.e2e.rig import Notebook, Pc, configure, end_hub, without_planes
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ async def measure(times: int) -> dict[str, list[float]]:
         pc = Pc(stack.enter_context(Sshd(folder / "pc")), places)
         stack.callback(pc.close)
         stack.callback(end_hub, places)
+        without_planes(places)
         configure(places, lost_after=6.0)
         notebook = await stack.enter_async_context(Notebook(folder / "spec"))
         bench = Bench(notebook, pc)

@@ -15,7 +15,7 @@ from relay_kernel.settings.paths import find_places
 from tests.browser.lab import jupyterlab
 from tests.browser.page import NotebookPage
 from tests.conftest import end_hub
-from tests.e2e.rig import SOON, Pc, configure
+from tests.e2e.rig import SOON, Pc, configure, without_planes
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def machine(server: Places, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A paired PC. A lost link is given up after 4 s, so that tests are short."""
     with Sshd(tmp_path_factory.mktemp("pc")) as sshd:
         pc = Pc(sshd, server)
+        without_planes(server)
         configure(server, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
         yield pc
         pc.close()

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from relay_kernel.settings.paths import find_places
 from tests.conformance.rig import Client
-from tests.e2e.rig import Pc, configure, end_hub
+from tests.e2e.rig import Pc, configure, end_hub, without_planes
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def a_pc(folder: Path) -> Iterator[Pc]:
     with Sshd(folder / "pc") as sshd:
         places = find_places()
         desktop = Pc(sshd, places)
+        without_planes(places)
         configure(places, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
         yield desktop
         desktop.thaw()

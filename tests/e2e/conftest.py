@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.rig import Notebook, Pc, configure, end_hub
+from tests.e2e.rig import Notebook, Pc, configure, end_hub, without_planes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def server(places: Places) -> Iterator[Places]:
     """The server's folders, without a hub left behind."""
+    without_planes(places)
     yield places
     end_hub(places)
 

@@ -319,20 +319,18 @@ class Pc:
         _kill(self.processes())
 
 
-def configure(places: Places, *, files: bool = False, **kernel: Any) -> None:
-    """Set ``[kernel]`` in ``config.toml``.
-
-    Args:
-        places: of the server.
-        files: keep the notebook's folder equal, as is the default.
-        kernel: the settings.
-    """
+def configure(places: Places, **kernel: Any) -> None:
+    """Set ``[kernel]`` in ``config.toml``."""
     with places.config.open("a") as file:
-        if not files:
-            file.write("\n[files]\nfolders = []\n")
         file.write("\n[kernel]\n")
         for key, value in kernel.items():
             file.write(f"{key} = {json.dumps(value)}\n")
+
+
+def without_planes(places: Places) -> None:
+    """Keep no files equal, and mirror no environment: these tests are not about them."""
+    with places.config.open("a") as file:
+        file.write('\n[files]\nfolders = []\n\n[envs]\nskip = ["*"]\n')
 
 
 def end_hub(places: Places) -> None:

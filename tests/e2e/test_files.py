@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relay_kernel.kernel import barrier
-from tests.e2e.rig import SOON, Notebook, Pc, configure
+from tests.e2e.rig import SOON, Notebook, Pc, configure, end_hub
 from tests.files.duo import write
 
 if TYPE_CHECKING:
@@ -41,14 +41,16 @@ class Book:
 
 @pytest.fixture
 async def book(
-    server: Places, pc: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    places: Places, pc: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Book]:
     home = tmp_path / "home"
     here = home / "work"
     here.mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
-    desktop = Pc(pc, server)
-    configure(server, files=True, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
+    desktop = Pc(pc, places)
+    with places.config.open("a") as config:
+        config.write('\n[envs]\nskip = ["*"]\n')
+    configure(places, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
     async with Notebook(tmp_path / "specs", cwd=here) as notebook:
         await notebook.run_on("pc")
         book = Book(notebook, desktop, here)
@@ -56,6 +58,7 @@ async def book(
         yield book
     desktop.thaw()
     desktop.close()
+    end_hub(places)
 
 
 async def test_a_cell_sees_the_files_that_were_there_when_it_was_sent(book: Book) -> None:

@@ -256,7 +256,7 @@ async def test_a_pc_that_was_away_catches_up(world: World, env: Env) -> None:
         await world.phase("mine", "ready")
         world.pc.kill_connections()
         world.pc.stop()
-        await world.until(lambda: not world.plane.links["pc"].linked)
+        await world.until(lambda: not world.plane.links["pc"].up.is_set())
         assert not await world.plane.caught_up("mine", "pc", 1.0)
         assert world.state("mine")["phase"] == "ready"
         env.add_fake("meanwhile")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay_kernel.cli.status import collect
 from relay_kernel.settings.paths import find_places
-from tests.e2e.rig import Notebook, Pc, configure, end_hub
+from tests.e2e.rig import Notebook, Pc, configure, end_hub, without_planes
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ async def over(lab: Lab, folder: Path, **settings: Any) -> AsyncIterator[tuple[N
         pc = Pc(sshd, places)
         stack.callback(pc.close)
         stack.callback(end_hub, places)
+        without_planes(places)
         configure(places, **settings)
         notebook = await stack.enter_async_context(Notebook(folder / "specs"))
         async with asyncio.timeout(READY):

@@ -13,7 +13,7 @@ import pytest
 
 from relay_kernel.settings.paths import find_places
 from tests.conftest import end_hub
-from tests.e2e.rig import Pc
+from tests.e2e.rig import Pc, without_planes
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def relayed(folder: Path, *, on_pc: bool = False) -> Iterator[dict[str, str]]:
         if on_pc:
             shared = {"JUPYTER_PATH": str(folder / "jupyter")}
             desktop = Pc(stack.enter_context(Sshd(folder / "pc", env=shared)), places)
+            without_planes(places)
             stack.callback(desktop.close)
         yield {**_environment(folder), "RELAY_HOME": home}
 
