@@ -45,16 +45,14 @@ def _load_jupyter_server_extension(app: Any) -> None:
 
 
 def _set_class(app: Any) -> None:
-    # To read the default would make it, and it needs what the server does not have yet.
-    base = getattr(app, _CLASS) if app.trait_has_value(_CLASS) else KernelSpecManager
-    if inspect.iscoroutinefunction(base.find_kernel_specs):
-        return
     try:
-        made = compose(base)
-    except TypeError as error:
+        # To read the default would make it, and it needs what the server does not have yet.
+        base = getattr(app, _CLASS) if app.trait_has_value(_CLASS) else KernelSpecManager
+        if not inspect.iscoroutinefunction(base.find_kernel_specs):
+            setattr(app, _CLASS, compose(base))
+    except Exception as error:
+        # It is somebody else's class, and a server that does not start would be worse.
         app.log.warning("relay_kernel: relay kernels are listed once written: %s", error)
-    else:
-        setattr(app, _CLASS, made)
 
 
 def _is_gateway(app: Any) -> bool:

@@ -106,11 +106,7 @@ class OtherSpecs:
 
 
 def compose(base: type[Any]) -> type[Any]:
-    """A class that does what ``base`` does, and lists mirrors.
-
-    Raises:
-        TypeError: it cannot be made of that one.
-    """
+    """A class that does what ``base`` does, and lists mirrors."""
     if issubclass(base, MirroringSpecs):
         return base
     return type(f"Relay{base.__name__}", (MirroringSpecs, base), {})

@@ -58,6 +58,13 @@ class Broken(KernelSpecManager):
         return super().get_kernel_spec(kernel_name)
 
 
+class Sealed(KernelSpecManager):
+    """Lets nobody extend it."""
+
+    def __init_subclass__(cls, **_: object) -> None:
+        raise RuntimeError("sealed")
+
+
 class Asynchronous(KernelSpecManager):
     """Has coroutines where Jupyter's own has functions, as that of a gateway has."""
 

@@ -156,6 +156,17 @@ async def test_kernels_that_another_manager_cannot_read_cost_no_others(jupyter: 
         await server.get("/api/status")
 
 
+async def test_a_manager_that_cannot_be_extended_lists_what_is_on_the_disk(
+    jupyter: Jupyter,
+) -> None:
+    use(jupyter, "Sealed")
+    async with jupyter.server() as server:
+        await server.says("wrote relay-python3")
+        assert "relay-python3" in await server.kernelspecs()
+    assert "relay kernels are listed once written: sealed" in server.log
+    assert "Traceback" not in server.log
+
+
 async def test_a_manager_of_coroutines_lists_what_is_on_the_disk(jupyter: Jupyter) -> None:
     use(jupyter, "Asynchronous")
     async with jupyter.server() as server:
