@@ -96,6 +96,7 @@ class Work:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._failure: BaseException | None = None
+        self._in_doubt = self._looked = False
 
     # ------------------------------------------------------------------ its life
 
@@ -150,7 +151,15 @@ class Work:
         self._moved()
 
     def _decide(self) -> None:
+        if self._in_doubt:
+            return
         decision = self.desk.decide()
+        if decision.ask and not self._looked:
+            # What was moved is gone at its old place before it is seen at its new one.
+            self._in_doubt = True
+            self._spawn(self._look_closely())
+            return
+        self._looked = False
         if decision.ask:
             self._stop(decision.ask)
         for job in decision.needless:
@@ -159,6 +168,13 @@ class Work:
             self._tell("conflict", {"path": conflict.path, "copy": conflict.copy})
         if decision.agreed:
             self._spawn(self._agree(decision.agreed))
+
+    async def _look_closely(self) -> None:
+        try:
+            await self.look(everything=False)
+            self._looked = True
+        finally:
+            self._in_doubt = False
 
     # ------------------------------------------------------------------ what is new
 
