@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from relay_kernel.core.tree import is_folder
+from relay_kernel.core.tree import ancestors, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -72,15 +72,13 @@ class Plan:
             The paths where both ends are now as planned, and what they are.
         """
         done = dict(self.agreed)
-        undone = {change.path for change in self.server if change.path not in server}
-        undone.update(change.path for change in self.target if change.path not in target)
+        undone: dict[bytes, Change] = {}
+        for made, changes in ((server, self.server), (target, self.target)):
+            undone.update((change.path, change) for change in changes if change.path not in made)
         for change in (*self.server, *self.target):
             if change.path not in undone:
                 done[change.path] = change.new
-            elif is_folder(change.old) and is_folder(change.new):
-                # It is a folder at both ends, and what lies in it may be settled: only its mode,
-                # which one end alone has to change, is not.
-                done[change.path] = change.old
+        done.update(_implied(done, undone))
         return done
 
     def origin(self, path: bytes) -> bytes:
@@ -89,6 +87,26 @@ class Plan:
             if path == conflict.copy or path.startswith(conflict.copy + b"/"):
                 return conflict.path + path[len(conflict.copy) :]
         return path
+
+
+def _implied(
+    done: Mapping[bytes, Entry | None], undone: Mapping[bytes, Change]
+) -> dict[bytes, Entry | None]:
+    """What holds at both ends of what was refused, because of what was made above or below it.
+
+    What lies at both lies in a folder at both: one that a program made meanwhile, or one of which
+    only the mode is still to be changed. And below what is no folder nothing lies.
+    """
+    found: dict[bytes, Entry | None] = {}
+    for path, new in done.items():
+        for above in ancestors(path) if new is not None else ():
+            change = undone.get(above)
+            if change is not None:
+                found[above] = change.old if is_folder(change.old) else change.new
+    for path in undone:
+        if any(above in done and not is_folder(done[above]) for above in ancestors(path)):
+            found[path] = None
+    return found
 
 
 def arrange(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -7,7 +7,7 @@ Invariants:
 
 1. What one end alone changed wins; the other end has not looked at that path since.
 2. What differs from the base at an end outlives whatever the other end did, under its name or as
-   a conflict copy. Only what both had can go.
+   a conflict copy. Only what both had can go. (A folder's mode alone outlives nothing.)
 3. The server's version keeps its name, so nothing of the server's has ever to be moved.
 4. What is decided about a path hangs on its own entries and on what lies below it, on nothing else.
 """
@@ -131,7 +131,7 @@ class _Merge:
     def _decide(self, path: bytes) -> Verdict:
         """Decide about ``path``; what lies below is decided, and may need it as a folder."""
         here, there = self._server.get(path), self._target.get(path)
-        verdict = settle(self._base.get(path), here, there)
+        verdict = _settle(self._base.get(path), here, there)
         if path in self._needed and (verdict is BOTH or not is_folder(verdict)):
             # Something below outlives that one end removed or replaced this folder.
             folder = here if is_folder(here) else there
@@ -173,11 +173,12 @@ class _Merge:
         wish = self._copy_name(path)
         if parent(wish) != parent(path):
             raise ValueError(f"{wish!r} is no name for a copy of {path!r}: it is another folder's")
-        for number in count(1):
-            copy = number_path(wish, number)
-            if all(self._fits(copy + old[len(path) :], entry) for old, entry in moved.items()):
-                return copy
-        raise AssertionError
+        copies = (number_path(wish, number) for number in count(1))
+        return next(
+            copy
+            for copy in copies
+            if all(self._fits(copy + old[len(path) :], entry) for old, entry in moved.items())
+        )
 
     def _fits(self, path: bytes, entry: Entry) -> bool:
         """Whether ``path`` is free, or holds ``entry`` already: from a plan that was cut short."""
@@ -189,7 +190,7 @@ class _Merge:
         return here in {None, entry} and there in {None, entry}
 
 
-def settle(base: Entry | None, server: Entry | None, target: Entry | None) -> Verdict:
+def _settle(base: Entry | None, server: Entry | None, target: Entry | None) -> Verdict:
     """Decide about one path by its own three entries, whatever lies below.
 
     A folder that is still one counts as unchanged: its mode is no reason to keep it.

@@ -268,6 +268,7 @@ class TestConflicts:
         pair = Pair.of(tree(a="0") | copy, tree(a="s") | copy, tree(a="t") | copy)
         plan = pair.converge()
         assert not plan.server
+        assert not plan.agreed
         assert show(pair.base) == {"a": "s", "a (pc)": "t"}
 
     def test_a_copy_that_somebody_just_removed_is_not_used(self) -> None:
@@ -302,6 +303,12 @@ class TestConflicts:
             (b"p/x", b"p (pc)/x"),
             (b"p", b"p (pc)"),
         ]
+
+    def test_a_folder_moves_without_its_neighbours(self) -> None:
+        ends = tree(p="s"), tree(p="/", p_x="t", p0="t", q="t")
+        pair = Pair.of({}, *ends)
+        pair.converge()
+        assert {b"p0", b"q", b"p (pc)/x"} < set(pair.base)
 
     def test_names_that_differ_in_case_or_unicode_form_are_two(self) -> None:
         nfc, nfd = "\u00e9".encode(), "e\u0301".encode()
@@ -368,6 +375,10 @@ class TestHeld:
         plan = Pair.of({}, tree(a="s"), tree(a="t")).plan(held={b"a (pc)"})
         assert plan.conflicts == (Conflict(b"a", b"a (pc) (2)"),)
 
+    def test_nor_the_name_of_a_folder_in_which_something_is_held(self) -> None:
+        plan = Pair.of({}, tree(a="s"), tree(a="t")).plan(held={b"a (pc)/x"})
+        assert plan.conflicts == (Conflict(b"a", b"a (pc) (2)"),)
+
 
 class TestBase:
     def test_it_follows_what_both_ends_did_alike(self) -> None:
@@ -399,6 +410,25 @@ class TestBase:
         pair = Pair.of(mode(0o644), mode(0o600), mode(0o755))
         pair.converge()
         assert pair.base == mode(0o600)
+
+    def test_of_a_new_content_that_both_wrote_the_mode_is_the_servers(self) -> None:
+        for base in ({}, tree(a="0"), tree(a="/")):
+            pair = Pair.of(base, tree(a="!1"), tree(a="1"))
+            assert not pair.converge().conflicts
+            assert pair.base == tree(a="!1")
+
+    def test_it_has_a_folder_above_whatever_it_has(self) -> None:
+        plan = Pair.of({}, {}, tree(d="/", d_x="1")).plan()
+        assert plan.settled({b"d/x"}, ()) == tree(d="/", d_x="1")
+
+    def test_a_mode_that_was_not_set_is_still_to_be_set(self) -> None:
+        plan = Pair.of({}, tree(d="/"), tree(d="/!", d_x="1")).plan()
+        assert plan.settled({b"d/x"}, ()) == tree(d="/!", d_x="1")
+
+    def test_it_has_nothing_below_a_file(self) -> None:
+        old = tree(p="/", p_x="0")
+        plan = Pair.of(old, tree(p="1"), old).plan()
+        assert plan.settled((), {b"p"}) == {b"p": entry("1"), b"p/x": None}
 
     def test_without_a_base_what_is_equal_merges_and_the_rest_is_kept(self) -> None:
         pair = Pair.of({}, tree(a="1", b="s", c="1"), tree(a="1", b="t", d="1"))
