@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.errors import RelayError
+from relay_kernel.core.tree import ancestors, is_folder
 from relay_kernel.files.desk import SERVER, TARGET, Desk, Sides
 from relay_kernel.files.haul import Pull, Push, ignored
 from relay_kernel.files.line import LineClosedError
@@ -289,10 +290,24 @@ class Work:
 
     async def _follow(self, made: dict[bytes, Entry | None]) -> None:
         if made:
+            made.update(self._folders_above(made))
             await asyncio.to_thread(self._base.write, made)
             self._base.follow(made)
             self.desk.end_conflicts(made.keys())
             self.desk.damaged.difference_update(made)
+
+    def _folders_above(self, made: dict[bytes, Entry | None]) -> dict[bytes, Entry]:
+        """The folders that both ends have above these, so that the base is a whole tree.
+
+        Where their modes differ, that is still to be decided: the server's is then the newer one.
+        """
+        found = {}
+        for above in {f for path, new in made.items() if new for f in ancestors(path)}:
+            here, there = self._driver.tree.get(above), self.remote.tree.get(above)
+            known = above in made or above in self._base.entries
+            if not known and is_folder(here) and is_folder(there):
+                found[above] = there
+        return found
 
     def _failed(self, jobs: Iterable[Job], why: object) -> None:
         tries = 0
