@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.errors import RelayError
+from relay_kernel.core.tree import ancestors, is_folder
 from relay_kernel.files.desk import SERVER, TARGET, Desk, Sides
 from relay_kernel.files.haul import Pull, Push, ignored
 from relay_kernel.files.line import LineClosedError
@@ -96,6 +97,7 @@ class Work:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._failure: BaseException | None = None
+        self._in_doubt = self._looked = False
 
     # ------------------------------------------------------------------ its life
 
@@ -163,7 +165,15 @@ class Work:
         self._moved()
 
     def _decide(self) -> None:
+        if self._in_doubt:
+            return
         decision = self.desk.decide()
+        if decision.ask and not self._looked:
+            # What was moved is gone at its old place before it is seen at its new one.
+            self._in_doubt = True
+            self._spawn(self._look_closely())
+            return
+        self._looked = False
         if decision.ask:
             self._stop(decision.ask)
         for job in decision.needless:
@@ -172,6 +182,13 @@ class Work:
             self._tell("conflict", {"path": conflict.path, "copy": conflict.copy})
         if decision.agreed:
             self._spawn(self._agree(decision.agreed))
+
+    async def _look_closely(self) -> None:
+        try:
+            await self.look(everything=False)
+            self._looked = True
+        finally:
+            self._in_doubt = False
 
     # ------------------------------------------------------------------ what is new
 
@@ -287,10 +304,24 @@ class Work:
 
     async def _follow(self, made: dict[bytes, Entry | None], settled: Sequence[bytes] = ()) -> None:
         if made or settled:
+            made.update(self._folders_above(made))
             await asyncio.to_thread(self._base.write, made, settled)
             self._base.follow(made)
             self.desk.end_conflicts(made.keys())
             self.desk.damaged.difference_update(made)
+
+    def _folders_above(self, made: dict[bytes, Entry | None]) -> dict[bytes, Entry]:
+        """The folders that both ends have above these, so that the base is a whole tree.
+
+        Where their modes differ, that is still to be decided: the server's is then the newer one.
+        """
+        found = {}
+        for above in {f for path, new in made.items() if new for f in ancestors(path)}:
+            here, there = self._driver.tree.get(above), self.remote.tree.get(above)
+            known = above in made or above in self._base.entries
+            if not known and is_folder(here) and is_folder(there):
+                found[above] = there
+        return found
 
     def _failed(self, jobs: Iterable[Job], why: object) -> None:
         tries = 0
