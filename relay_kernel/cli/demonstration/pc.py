@@ -82,7 +82,9 @@ class Pc:
         places = self._stage.server.places
         replace_file(
             places.config,
-            f"[kernel]\nlost_after = {LOST_AFTER}\nheartbeat = {_HEARTBEAT}\n",
+            f"[kernel]\nlost_after = {LOST_AFTER}\nheartbeat = {_HEARTBEAT}\n"
+            # Both machines are this one: they have the same files and environments.
+            '[files]\nfolders = []\n[envs]\nskip = ["*"]\n',
         )
         pin(places, NAME, self.key)
         add_target(
