@@ -40,7 +40,7 @@ GREETING = 10.0
 #: Seconds for an older builder to make way; then it is killed.
 MAKE_WAY = 2.0
 #: The programs of the person come first, and uv does as its parent.
-NICE = 15
+NICE = 10
 
 _POLL = 0.02
 _OPTION = "--envs"

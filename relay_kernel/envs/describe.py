@@ -92,6 +92,7 @@ class Descriptions:
         stamp = key(python, found.sites)
         newest = max((each[0] for each in stamp[1:] if each), default=0)
         if began - newest / 1e9 > SETTLED:
+            self._known = {each: self._known[each] for each in self._known if os.path.exists(each)}
             self._known[python] = {"key": stamp, "description": asdict(found)}
             # What cannot be kept is asked for again.
             with suppress(OSError):

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Beside the environments: what is brought over for the one that is being built.
+WHEELS = ".wheels"
 #: Bytes after which it is told again how much of a wheel has come.
 TELL_EACH = 4 << 20
 #: Seconds of quiet that end a series of changes.
@@ -86,7 +89,7 @@ class End:
         for name in head["names"]:
             envs[name] = await asyncio.to_thread(self._seen, Mirror(self._root, name))
         self._follow()
-        there = sorted(path.name for path in self._root.glob("*/") if path.name != "wheels")
+        there = sorted(path.name for path in self._root.glob("*/") if path.name != WHEELS)
         machine = {"markers": _markers(), "libc": list(platform.libc_ver())}
         return {**machine, "root": os.fspath(self._root), "envs": envs, "there": there}
 
@@ -135,6 +138,7 @@ class End:
         mirror = Mirror(self._root, head["name"])
         async with self._building:
             environment = await self._builder(mirror).build(_order(head))
+            await self._drop_wheels()
         mirror.write_note(None)
         log.info("%s has the environment %s", mirror.name, environment.name)
         self._compile(environment)
@@ -144,12 +148,17 @@ class End:
         mirror = Mirror(self._root, head["name"])
         async with self._building:
             await self._builder(mirror).add(_order(head), head["packages"])
+            await self._drop_wheels()
         log.info("%s has %s in addition", mirror.name, ", ".join(head["packages"]))
         return {}
 
+    async def _drop_wheels(self) -> None:
+        """What was brought over is installed; where that failed, it stays for the next attempt."""
+        await asyncio.to_thread(shutil.rmtree, self._root / WHEELS, ignore_errors=True)
+
     def _builder(self, mirror: Mirror) -> Builder:
         show = partial(self._show, mirror.name)
-        supply = _Wheels(self.line, mirror.name, self._root / "wheels", show)
+        supply = _Wheels(self.line, mirror.name, self._root / WHEELS, show)
         return Builder(mirror, Uv(find_uv()), supply, show, self._target)
 
     def _show(self, name: str, step: str, done: int = 0, total: int = 0) -> None:

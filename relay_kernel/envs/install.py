@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from relay_kernel.core.blueprint import Blueprint, Package
     from relay_kernel.envs.uv import Done, Uv
 
+#: How many packages are tried before none is thought to be in the cache.
+SAMPLES = 3
 #: How many names one line has.
 SHOWN = 5
 
 #: What uv says where it is the network that fails, and not the package.
-_NETWORK = re.compile(r"error sending request|dns error|Connect|Failed to fetch|timed out|Network")
+_NETWORK = re.compile(
+    r"error sending request|dns error|Connect|Failed to fetch|timed out|[Nn]etwork"
+)
 
 #: A driver of NVIDIA's is at work.
 _NVIDIA = Path("/proc/driver/nvidia/version")
@@ -87,7 +91,16 @@ class Installer:
             return []
         unreachable = _NETWORK.search(done.said) is not None
         self._show(f"not all is to be had here ({done.reason})")
+        if unreachable and not await self._any(python, packages):
+            return list(packages)
         return await self._one_by_one(python, packages, offline=unreachable)
+
+    async def _any(self, python: str, packages: Sequence[Package]) -> bool:
+        """Whether one of a few is in the cache; if none is, hardly another one will be."""
+        for package in packages[:: max(1, len(packages) // SAMPLES)]:
+            if (await self._install(python, [package], offline=True)).ok:
+                return True
+        return False
 
     async def _one_by_one(
         self, python: str, packages: Sequence[Package], *, offline: bool

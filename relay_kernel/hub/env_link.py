@@ -178,7 +178,6 @@ class EnvLink:
 
     def _cut(self, reason: str) -> None:
         """What was being built is not; what was ready still is."""
-        self._packs.close()
         for name in self._names():
             if self._board.get(name, self.target).phase is EnvPhase.BUILDING:
                 self._board.put(name, self.target, phase=EnvPhase.ABSENT, why=reason)
@@ -306,7 +305,12 @@ class EnvLink:
                 await self._say(name, "")
                 return
             self._packing[name] = (wanted, seen)
-            await self._mend(name, todo, wanted, blueprint, differences, words)
+            try:
+                await self._mend(name, todo, wanted, blueprint, differences, words)
+            finally:
+                del self._packing[name]
+                if not self._packing:
+                    await asyncio.to_thread(self._packs.close)
         raise ChangedError(f"{name} changes faster than it can be mirrored")
 
     async def _adopt(

@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 from uv import find_uv_bin
 
 from relay_kernel.settings.paths import find_places
-from tests.conftest import end_hub
-from tests.e2e.rig import processes_of
 from tests.envs.rig import SOON, Env, World, project
 from tests.sshd import Sshd
 
@@ -48,9 +46,7 @@ def rig(folder: Path) -> Iterator[World]:
         try:
             yield world
         finally:
-            end_hub(places)
-            for process in processes_of(pc.relay_home):
-                process.kill()
+            world.close()
 
 
 async def measure(world: World, folder: Path) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from uv import find_uv_bin
 
-from tests.e2e.rig import end_hub, processes_of
 from tests.envs.rig import KERNEL, Env, World
 from tests.sshd import Sshd
 
@@ -42,9 +41,7 @@ def world(
         world = World(places, pc, data)
         world.configure()
         yield world
-        end_hub(places)
-        for process in processes_of(pc.relay_home):
-            process.kill()
+        world.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+import psutil
 import tomlkit
 from uv import find_uv_bin
 
@@ -18,6 +19,7 @@ from relay_kernel.envs.mirror import Mirror
 from relay_kernel.hub.envs import EnvPlane
 from relay_kernel.settings.atomic import replace_file
 from relay_kernel.settings.paths import machine
+from tests.e2e.rig import end_hub, processes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +134,15 @@ class World:
         self._running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._running
+
+    def close(self) -> None:
+        """End all that was started, here and there."""
+        end_hub(self.places)
+        left = processes_of(self.pc.relay_home)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, SOON)
 
     def state(self, name: str, target: str = "pc") -> dict[str, Any]:
         return self.plane.status().get(name, {}).get(target, {"phase": "unknown", "drift": []})

@@ -197,6 +197,17 @@ async def test_what_cannot_be_mirrored_is_named_and_may_be_done_without(
         assert "fromconda" not in world.versions("mine")
 
 
+async def test_a_build_that_the_pc_may_choose_comes_from_the_server_where_it_gets_no_other(
+    world: World, env: Env
+) -> None:
+    env.add_fake("torch", "0.0.1+cpu")
+    world.install_kernel("mine", env)
+    async with world:
+        await world.phase("mine", "ready")
+        assert world.state("mine")["drift"] == []
+        assert world.versions("mine")["torch"] == "0.0.1+cpu"
+
+
 async def test_kernels_that_cannot_be_mirrored_say_why(world: World, tmp_path: Path) -> None:
     world.install_kernel("empty", Env.make(tmp_path / "empty"))
     world.install_kernel("gone", Env(tmp_path / "nowhere"))
