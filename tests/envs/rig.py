@@ -17,6 +17,7 @@ from uv import find_uv_bin
 
 from relay_kernel.envs.mirror import Mirror
 from relay_kernel.hub.envs import EnvPlane
+from relay_kernel.hub.lock import take
 from relay_kernel.settings.atomic import replace_file
 from relay_kernel.settings.paths import machine
 from tests.e2e.rig import end_hub, processes_of
@@ -105,6 +106,8 @@ class World:
 
     def __init__(self, places: Places, pc: Sshd, data: Path) -> None:
         self.places, self.pc, self.data = places, pc, data
+        #: No notebook starts a second plane beside the one that the test runs.
+        self.alone = take(places.files_lock, "the test")
         self._running: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------ the server
@@ -143,6 +146,7 @@ class World:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left, SOON)
+        self.alone.close()
 
     def state(self, name: str, target: str = "pc") -> dict[str, Any]:
         return self.plane.status().get(name, {}).get(target, {"phase": "unknown", "drift": []})

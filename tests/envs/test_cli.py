@@ -25,6 +25,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def served(world: World) -> Iterator[World]:
     """A world whose plane is in a process of its own, once somebody needs it."""
+    world.alone.close()
     yield world
     for process in processes_of(world.places.config.parent):
         if "files-plane" in process.cmdline():
