@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
 #: Their local version label (``+cpu``, ``+cu128``) says for which graphics card they were built.
 TORCH = frozenset({"torch", "torchvision", "torchaudio"})
@@ -229,16 +229,16 @@ def to_json(blueprint: Blueprint) -> dict[str, object]:
     return {"python": blueprint.python, "packages": packages}
 
 
-def from_json(value: Mapping[str, object]) -> Blueprint:
+def from_json(value: object) -> Blueprint:
     """The reverse of :func:`to_json`.
 
     Raises:
         ValueError: it is something else.
     """
-    python, packages = value.get("python"), value.get("packages")
-    if not isinstance(python, str) or not isinstance(packages, list):
-        raise ValueError("this is no blueprint")
-    return Blueprint(python, tuple(_package(each) for each in packages))
+    match value:
+        case {"python": str(python), "packages": [*packages]}:
+            return Blueprint(python, tuple(_package(each) for each in packages))
+    raise ValueError("this is no blueprint")
 
 
 def _package(value: object) -> Package:

@@ -28,6 +28,9 @@ __all__ = ["stranger"]
 
 pytestmark = pytest.mark.timeout(180)
 
+#: What leads to the internet from here.
+NETWORK = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "UV_INDEX_URL")
+
 
 async def test_a_pc_without_internet_gets_everything_from_the_server(
     places: Places, tmp_path: Path, kernel_env: Env, monkeypatch: pytest.MonkeyPatch
@@ -51,6 +54,25 @@ async def test_a_pc_without_internet_gets_everything_from_the_server(
             command = [environment / "bin" / "jupyter-kernelspec", "list", "--json"]
             said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             assert "python3" in json.loads(said)["kernelspecs"]
+        world.close()
+
+
+async def test_a_pc_with_internet_gets_from_an_index_what_that_has(
+    places: Places, tmp_path: Path, env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the rest, here a kernel that nobody else knows, from the server."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    env.install("six==1.17.0")
+    network = {key: value for key, value in os.environ.items() if key in NETWORK}
+    with Sshd(tmp_path / "pc", env=network) as pc:
+        pc.pair(places, python=sys.executable)
+        world = World(places, pc, tmp_path / "jupyter")
+        world.configure()
+        world.install_kernel("mine", env)
+        async with world:
+            await world.phase("mine", "ready")
+            assert world.versions("mine") == {"six": "1.17.0", "ipykernel": "0.0.1"}
+            assert list((pc.home / ".cache" / "uv").rglob("six-1.17.0*"))
         world.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -65,6 +66,28 @@ async def test_what_a_cell_installs_is_there_on_the_other_side(
         back = await opened.run("%%relay local\nimport six; print(six.__version__)")
         assert (back.target, back.text()) == ("local", "1.16.0\n")
         await world.until(lambda: world.state("mine")["drift"] == [])
+
+
+async def test_what_cannot_be_mirrored_runs_here_and_says_why(
+    world: World, kernel_env: Env, tmp_path: Path
+) -> None:
+    kernel_env.add_fake("fromconda")
+    (kernel_env.site / "fromconda-1.0.dist-info" / "INSTALLER").write_text("conda\n")
+    (kernel_env.site / "fromconda-1.0.dist-info" / "WHEEL").unlink()
+    world.install_kernel("mine", kernel_env)
+    async with world:
+        await world.phase("mine", "impossible")
+        async with notebook(world, tmp_path, "mine") as opened:
+            notices = ""
+            async with asyncio.timeout(SOON):
+                while "cannot be had here" not in notices:
+                    ran = await opened.run("import fromconda")
+                    assert (ran.target, ran.status) == ("local", "ok")
+                    notices += ran.notices
+            assert "the environment of kernel mine cannot be had here: it cannot" in notices
+            assert "fromconda 1.0 is of conda alone" in notices
+            world.configure(without=["fromconda"])
+            assert (await opened.run_on("pc", "1 + 1")).value == "2"
 
 
 def pip_wheel(folder: Path, name: str) -> Path:

@@ -45,6 +45,8 @@ class Real:
         """Set ``[files]`` in ``config.toml``."""
         with self.places.config.open("a") as file:
             file.write(f"\n[files]\nfolders = {json.dumps(folders)}\n")
+            # The environments of this machine's own kernels are another matter.
+            file.write('[envs]\nskip = ["*"]\n')
 
     async def ask(self, do: str, **fields: Any) -> dict[str, Any]:
         """Ask the plane, which starts it."""
