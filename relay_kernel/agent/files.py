@@ -1,33 +1,18 @@
-"""``relay agent --files``: the PC's end of the file plane, on standard input and output.
-
-It lives as long as its link. Only one runs for a user: a newer one takes the place of an older,
-which may not know yet that its link is gone.
-"""
+"""``relay agent --files``: the PC's end of the file plane."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import logging
-import os
 import signal
-import sys
-import time
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from relay_kernel.agent.greeting import read_greeting
 from relay_kernel.agent.identity import boot_id, introduction
+from relay_kernel.agent.plane_end import Kind, run_end
 from relay_kernel.files.end import End
-from relay_kernel.link.loop import run
 from relay_kernel.link.pump import Pump
-from relay_kernel.link.stdio import open_stdio
-from relay_kernel.wire import frames, notes
-from relay_kernel.wire.errors import ProtocolError
-from relay_kernel.wire.frames import Type
 from relay_kernel.wire.session import Parted, Received, Session, SessionEvent
 
 if TYPE_CHECKING:
@@ -36,103 +21,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds for the server to greet.
-GREETING = 10.0
-#: Seconds for an older end to make way; what it is writing is let finish. Then it is killed.
+#: Seconds for an older end to make way: what it is writing is let finish.
 MAKE_WAY = 20.0
-#: The programs of the person come first.
-NICE = 10
-
-_POLL = 0.02
 
 
 def run_files(places: Places) -> int:
-    """Serve until the link ends; return the exit code. An error is one line on stderr."""
-    places.make()
-    logging.basicConfig(
-        filename=places.files_log, level=logging.INFO, format="%(asctime)s %(message)s"
+    """See :func:`relay_kernel.agent.plane_end.run_end`."""
+    kind = Kind(
+        *("end of the file plane", "--files", places.files_end_lock, places.files_log, MAKE_WAY)
     )
-    lock = _take_over(places)
-    if lock is None:
-        print("another end of the file plane does not make way here", file=sys.stderr)
-        return 1
-    with lock:
-        _stand_back()
-        run(_main(places))
-    return 0
+    return run_end(places, kind, partial(_serve, places))
 
 
-def _take_over(places: Places) -> IO[str] | None:
-    """Take the lock, from an older end if there is one."""
-    file = places.files_end_lock.open("a+")
-    deadline = time.monotonic() + MAKE_WAY
-    asked = 0
-    while True:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        late = time.monotonic() > deadline
-        file.seek(0)
-        holder = file.read()
-        if late and asked == signal.SIGKILL:
-            file.close()
-            return None
-        if late or not asked:
-            asked = signal.SIGKILL if late else signal.SIGHUP
-            deadline = time.monotonic() + (1.0 if late else MAKE_WAY)
-            _signal(holder, asked)
-        time.sleep(_POLL)
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
-def _signal(holder: str, number: int) -> None:
-    """Tell the holder of the lock, if it is what it should be."""
-    with contextlib.suppress(ValueError, OSError, psutil.Error):
-        process = psutil.Process(int(holder))
-        if "--files" in process.cmdline():
-            process.send_signal(number)
-
-
-def _stand_back() -> None:
-    """Let other programs go first, where the system can do that."""
-    process = psutil.Process()
-    with contextlib.suppress(OSError, psutil.Error):
-        process.nice(NICE)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, psutil.Error):
-            process.ionice(psutil.IOPRIO_CLASS_BE, 7)
-
-
-async def _main(places: Places) -> None:
-    stream = open_stdio()
-    try:
-        async with asyncio.timeout(GREETING):
-            hello = await read_greeting(stream)
-        notes.require(hello, ("version", "heartbeat"))
-    except (ProtocolError, OSError, TimeoutError) as error:
-        log.warning("a link was refused: %s", error or "no greeting")
-        return
-    mine = introduction()
-    if hello["version"] != mine["version"]:
-        why = f"the PC has relay-kernel {mine['version']}, and the server {hello['version']}"
-        stream.write([frames.note(Type.REFUSE, {**mine, "why": why})])
-        with contextlib.suppress(OSError):
-            await stream.drain()
-        return
-    await _serve(places, stream, hello)
-
-
-async def _serve(places: Places, stream: Stream, hello: dict[str, object]) -> None:
+async def _serve(places: Places, stream: Stream, hello: dict[str, Any]) -> None:
     def on_event(event: SessionEvent) -> None:
         if isinstance(event, Received):
             end.line.handle(event.message)
         elif isinstance(event, Parted):
             end.line.cut(f"the server said goodbye: {event.fields.get('reason')}")
 
-    session = Session({**introduction(), "session": "files"}, float(str(hello["heartbeat"])))
+    session = Session({**introduction(), "session": "files"}, float(hello["heartbeat"]))
     pump = Pump(session, on_event)
     end = End(pump, Path.home(), places.files, boot_id())
 
@@ -143,7 +51,7 @@ async def _serve(places: Places, stream: Stream, hello: dict[str, object]) -> No
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, shut_down)
-    loop.add_signal_handler(signal.SIGHUP, lambda: end.line.cut("a newer end takes its place"))
+    loop.add_signal_handler(signal.SIGHUP, end.line.cut, "a newer end takes its place")
     reason = await pump.run_until(stream, end.line.closed, hello=hello)
     log.info("the link has ended: %s", end.line.reason or reason)
     await end.close(reason)
