@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 LOOK = 1.0
 #: Seconds of quiet after which a changed environment is looked at: pip is at work for a while.
 QUIET = 0.3
+#: Seconds before an attempt that was cut is made again.
+AGAIN = 0.05
 #: Seconds for a target that is dialled for the first time.
 REACH = 45.0
 #: Seconds for what a client waits for, if it does not say.
@@ -222,12 +224,25 @@ class EnvPlane:
             return False
         try:
             async with asyncio.timeout(bound):
-                await link.up.wait()
-                await link.settle(spec)
+                await self._settle(link, spec)
         except (RelayError, OSError, TimeoutError) as error:
             log.info("%s at %s is not caught up: %s", spec, target, error or "no time")
             return False
         return self._board.get(spec, target).phase is EnvPhase.READY
+
+    @staticmethod
+    async def _settle(link: EnvLink, spec: str) -> None:
+        """Make it equal; an attempt that is cut, or overtaken by changes, is made again."""
+        while True:
+            await link.up.wait()
+            try:
+                await link.settle(spec)
+            except RelayError as error:
+                if not error.retryable:
+                    raise
+                await asyncio.sleep(AGAIN)
+            else:
+                return
 
     async def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer what another process asks.

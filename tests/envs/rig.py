@@ -124,7 +124,7 @@ class World:
         """Set ``[envs]`` in ``config.toml``; kernels of the machine itself never count."""
         whole = tomlkit.parse(self.places.config.read_text())
         whole["envs"] = {"skip": ["python3*"], **envs}
-        whole["kernel"] = {"heartbeat": 0.3, "lost_after": 4.0, "wait_at_submit": 2.0}
+        whole["kernel"] = {"heartbeat": 0.5, "lost_after": 4.0, "wait_at_submit": 2.0}
         replace_file(self.places.config, tomlkit.dumps(whole))
 
     async def __aenter__(self) -> Self:
