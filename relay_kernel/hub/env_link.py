@@ -51,7 +51,7 @@ HOLD = 20.0
 #: How often a kernel is looked at again while it changes under us.
 ROUNDS = 5
 #: Seconds until what failed is tried again; longer each time.
-AGAIN = (5.0, 30.0, 120.0, 600.0)
+AGAIN = (0.2, 5.0, 30.0, 120.0, 600.0)
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class EnvLink:
             return
         except (RelayError, OSError) as error:
             # What a person has to change is seen when it changes; most of it, on this machine.
-            first = 2 if isinstance(error, ImpossibleError) else 0
+            first = 3 if isinstance(error, ImpossibleError) else 0
             tries = self._failures.get(name, first)
             self._failures[name] = tries + 1
             pause = AGAIN[min(tries, len(AGAIN) - 1)]
@@ -278,7 +278,8 @@ class EnvLink:
                 raise
             except (RelayError, OSError) as error:
                 why = str(error)
-                log.warning("%s at %s: %s", name, self.target, why)
+                level = logging.INFO if isinstance(error, ChangedError) else logging.WARNING
+                log.log(level, "%s at %s: %s", name, self.target, why)
                 phase = EnvPhase.READY if name in self._there else EnvPhase.ABSENT
                 self._board.put(name, self.target, phase=phase, why=why)
                 raise

@@ -186,14 +186,14 @@ async def test_what_cannot_be_mirrored_is_named_and_may_be_done_without(
         state = await world.phase("mine", "impossible")
         assert "fromconda 1.0 is of conda alone" in state["why"]
         assert "fromdebian 1.0 is a package of the server's system" in state["why"]
+        await world.until(lambda: (note := world.mirror("mine").note) and note.blocks)
         note = world.mirror("mine").note
         assert note is not None
-        assert note.blocks
         assert note.text.startswith("the environment of kernel mine cannot be had here: it cannot")
         assert world.mirror("mine").current is None
         world.configure(without=["fromconda", "FromDebian"])
         await world.phase("mine", "ready")
-        assert world.mirror("mine").note is None
+        await world.until(lambda: world.mirror("mine").note is None)
         assert "fromconda" not in world.versions("mine")
 
 
