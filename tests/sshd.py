@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import weakref
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Self
 import psutil
 import pytest
 
+from relay_kernel import __version__
 from relay_kernel.link.pins import HostKey, pin
+from relay_kernel.link.probe import MARKER
 from relay_kernel.settings.config import TargetConfig
 
 if TYPE_CHECKING:
@@ -124,6 +127,19 @@ class Sshd:
             places.config, name, ssh=target.ssh, identity=target.identity, python=target.python
         )
         return target
+
+    def install_agent(self, interpreter: str = sys.executable) -> None:
+        """Have an agent of this version there, as ``relay add`` leaves one.
+
+        Args:
+            interpreter: that has relay-kernel; by default it is this very code.
+        """
+        folder = self.relay_home / "agents" / __version__
+        (folder / "bin").mkdir(parents=True)
+        python = folder / "bin" / "python"
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(interpreter)} "$@"\n')
+        python.chmod(0o755)
+        (folder / MARKER).write_text("of the tests\n")
 
     @property
     def inetd_command(self) -> str:

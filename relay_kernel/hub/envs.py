@@ -120,7 +120,8 @@ class EnvPlane:
                     await link.forget(set(self._environments.specs))
 
     async def _follow_targets(self) -> None:
-        names = {target.name for target in self._config.targets}
+        # Where a person names the interpreter, nothing is installed.
+        names = {target.name for target in self._config.targets if target.python is None}
         gone = [name for name in self.links if name not in names]
         for name in gone:
             del self.links[name]

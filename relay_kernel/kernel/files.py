@@ -47,9 +47,7 @@ class NotebookFiles:
         self._places = places
         self._folder = folder
         self._spec = spec
-        self._mirrored = bool(config.targets) and not any(
-            fnmatchcase(spec, pattern) for pattern in config.envs.skip
-        )
+        self._mirrored = _is_mirrored(spec, config)
         self._wanted = bool(config.targets) and config.files.folders != ()
         self.why = _obstacle(folder, config)
         """Why the folder is not kept equal; empty: it is, or will be."""
@@ -228,6 +226,13 @@ def _obstacle(folder: Path, config: Config) -> str:
     except RelayError as error:
         return str(error)
     return ""
+
+
+def _is_mirrored(spec: str, config: Config) -> bool:
+    """Whether some target has an environment of ours for this kernel."""
+    if any(fnmatchcase(spec, pattern) for pattern in config.envs.skip):
+        return False
+    return any(target.python is None for target in config.targets)
 
 
 def folder_of(path: str | None) -> Path:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -40,7 +39,8 @@ def rig(folder: Path) -> Iterator[World]:
     command = [find_uv_bin(), "cache", "dir"]
     cache = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     with Sshd(folder / "pc", env={"UV_CACHE_DIR": cache, "UV_OFFLINE": "1"}) as pc:
-        pc.pair(places, python=sys.executable)
+        pc.install_agent()
+        pc.pair(places)
         world = World(places, pc, folder / "jupyter")
         world.configure()
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,7 +36,8 @@ def world(
     data = tmp_path / "jupyter"
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(data))
     with Sshd(tmp_path / "pc", env={"UV_CACHE_DIR": cache, "UV_OFFLINE": "1"}) as pc:
-        pc.pair(places, python=sys.executable)
+        pc.install_agent()
+        pc.pair(places)
         world = World(places, pc, data)
         world.configure()
         yield world

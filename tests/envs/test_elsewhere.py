@@ -38,7 +38,8 @@ async def test_a_pc_without_internet_gets_everything_from_the_server(
     """What is compiled, what brings commands and what brings data files included."""
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     with Sshd(tmp_path / "pc", env={"UV_OFFLINE": "1"}) as pc:
-        pc.pair(places, python=sys.executable)
+        pc.install_agent()
+        pc.pair(places)
         world = World(places, pc, tmp_path / "jupyter")
         world.configure()
         world.install_kernel("mine", kernel_env)
@@ -65,7 +66,8 @@ async def test_a_pc_with_internet_gets_from_an_index_what_that_has(
     env.install("six==1.17.0")
     network = {key: value for key, value in os.environ.items() if key in NETWORK}
     with Sshd(tmp_path / "pc", env=network) as pc:
-        pc.pair(places, python=sys.executable)
+        pc.install_agent()
+        pc.pair(places)
         world = World(places, pc, tmp_path / "jupyter")
         world.configure()
         world.install_kernel("mine", env)
@@ -105,8 +107,10 @@ async def test_a_pc_of_another_user(
     subprocess.run(["usermod", "-p", "*", stranger.name], check=True)
     with Sshd(shared / "pc", env={"UV_OFFLINE": "1"}) as pc:
         pc.user = stranger.name
-        shutil.chown(pc.home, stranger.name, stranger.name)
-        pc.pair(places, python=agent.python)
+        pc.install_agent(agent.python)
+        for path in (pc.home, *pc.home.rglob("*")):
+            shutil.chown(path, stranger.name, stranger.name)
+        pc.pair(places)
         env.install("-e", project(tmp_path / "demo", "demo", "x = 1\n"))
         world = World(places, pc, tmp_path / "jupyter")
         world.configure()
