@@ -11,7 +11,7 @@ from relay_kernel.core.model import LOCAL
 from relay_kernel.files import report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from relay_kernel.kernel.cells import Cell
     from relay_kernel.kernel.files import NotebookFiles
@@ -28,7 +28,7 @@ PACKAGES = 60.0
 _INSTALLS = re.compile(
     r"\b(pip|uv|conda|mamba|micromamba)\b.*\b(install|uninstall|remove|sync|add)\b"
 )
-_FILES = "files"
+_FILES, _WAIT = "files", "wait"
 
 
 class Barrier:
@@ -37,11 +37,15 @@ class Barrier:
     Args:
         files: of the notebook.
         voice: for what is said in the cell.
+        until_safe: returns when the state after the last cell is on the server's disk.
     """
 
-    def __init__(self, files: NotebookFiles, voice: Voice) -> None:
+    def __init__(
+        self, files: NotebookFiles, voice: Voice, until_safe: Callable[[], Awaitable[None]]
+    ) -> None:
         self._files = files
         self._voice = voice
+        self._until_safe = until_safe
         self._holding: asyncio.Task[None] | None = None
         self._target = ""
         self._before = LOCAL
@@ -60,7 +64,7 @@ class Barrier:
         """
         self.forget(self._target)
         self._target = cell.target
-        asked = [words for words in cell.directives.lines if words[:1] == (_FILES,)]
+        asked = [words for words in cell.directives.lines if words[:1] in {(_FILES,), (_WAIT,)}]
         awaited = self._awaited(cell)
         if asked or awaited or self._files.in_use:
             self._hurry.clear()
@@ -110,10 +114,14 @@ class Barrier:
                 f"what was installed is not there yet both here and at {awaited}: "
                 "see `relay kernels`",
             )
-        if (_FILES, "wait") in asked:
+        if (_WAIT,) in asked:
+            self._voice.begin(cell)
+            await self._until_safe()
+        if (_FILES, _WAIT) in asked:
             self._voice.begin(cell)
             self._voice.tell(cell, "waiting until all files are equal; stop goes on without")
-        self.said = {words: await self._files.answer(words[1:]) for words in asked}
+        files = [words for words in asked if words[0] == _FILES]
+        self.said = {words: await self._files.answer(words[1:]) for words in files}
         towards = "server" if cell.target == LOCAL else "target"
         name = "" if cell.target == LOCAL else cell.target
         beside = self._late.get(cell.target, set())

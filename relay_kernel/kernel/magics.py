@@ -22,6 +22,7 @@ HELP = """\
 %%relay TARGET                 run this cell at TARGET
 %%relay once                   never run this cell twice, whatever is lost; also after TARGET
 %relay vars                    the variables: what is where, what stayed behind and why
+%relay wait                    begin the cell when all before it is safe on the server
 %relay files                   the files of all folders that are kept equal
 %relay files wait              begin the cell when all files are equal, however long that takes
 %relay files plan|conflicts    what would be done; what has two versions
@@ -63,6 +64,8 @@ def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
             return Answer(HELP)
         case ("vars",):
             return Answer(_variables(notebook))
+        case ("wait",):
+            return Answer(_safe(notebook))
         case ("files", *_):
             text, ok = notebook.barrier.said.get(words, ("", True))
             return Answer(text, ok=ok)

@@ -83,7 +83,7 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._start_later: set[str] = set()
         self._voice = Voice(front, router, self.cells)
-        self.barrier = Barrier(files, self._voice)
+        self.barrier = Barrier(files, self._voice, lambda: state.until_safe(router.head))
         self._outputs = Outputs(
             front,
             self.switchboard,

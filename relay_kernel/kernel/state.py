@@ -85,6 +85,7 @@ class StateMover:
         self._saved: Snapshot | None = None
         self._safe: Snapshot | None = None
         self._saving: asyncio.Task[None] | None = None
+        self._rose = asyncio.Event()
         #: Set when a snapshot came, or failed.
         self._ended = asyncio.Event()
         self._fills: dict[str, asyncio.TimerHandle] = {}
@@ -196,8 +197,15 @@ class StateMover:
             else:
                 self.safe_cell = snapshot.cell
                 self._safe = snapshot
+                self._rose.set()
                 self._on_safe()
         self._saving = None
+
+    async def until_safe(self, cell: int) -> None:
+        """Return when the state after ``cell`` is durable here."""
+        while self.safe_cell < cell:
+            self._rose.clear()
+            await self._rose.wait()
 
     def _write(self, snapshot: Snapshot) -> None:
         about = self._about(snapshot.manifest, snapshot.cell)

@@ -320,3 +320,10 @@ a = np.arange(6.0); v = a[2:4]
         assert set(kernel) == {"id", "spec", "primary", "epoch", "cell", "safe_cell", "standby"}
         assert status["files"] == {}
         assert status["envs"] == {}
+
+
+async def test_wait_holds_the_cell_until_all_is_safe(alone: Notebook) -> None:
+    await alone.run("import os; data = os.urandom(1 << 24)")
+    head = (await alone.run("1")).relay["cell"]
+    waited = await alone.run("%relay wait")
+    assert waited.text().startswith(f"safe up to cell {head} of {head}\n")
