@@ -216,8 +216,18 @@ class TestStarting:
         assert await owner.value("__import__('os').getcwd()") == repr(os.path.realpath(folder))
         assert await owner.value("__import__('os').environ['GREETING']") == "'hello'"
 
-    async def test_a_folder_that_is_not_here_does_not_stop_it(self, owner: Hosted) -> None:
-        await owner.start(cwd="no/such/folder")
+    async def test_a_folder_below_the_home_is_made(
+        self, owner: Hosted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Files that are kept equal may arrive in it later."""
+        monkeypatch.setenv("HOME", str(tmp_path))
+        await owner.start(cwd="not/yet/here")
+        assert await owner.value("__import__('os').getcwd()") == repr(
+            str(tmp_path / "not/yet/here")
+        )
+
+    async def test_another_that_is_not_here_does_not_stop_it(self, owner: Hosted) -> None:
+        await owner.start(cwd="/no/such/folder")
         home = os.path.realpath(os.path.expanduser("~"))
         assert await owner.value("__import__('os').getcwd()") == repr(home)
 

@@ -129,7 +129,8 @@ def run_cells(connection_file: Path, *cells: str) -> str:
     """Connect to a kernel, run cells, shut it down; return what was printed."""
     client = BlockingKernelClient(connection_file=str(connection_file))
     client.load_connection_file()
-    client.start_channels()
+    # Its heart would be given one second, and on a busy machine R needs longer to come up.
+    client.start_channels(hb=False)
     shown: list[dict[str, Any]] = []
     try:
         client.wait_for_ready(timeout=SOON)

@@ -13,7 +13,7 @@ import pytest
 
 from relay_kernel.cli.status import collect
 from relay_kernel.settings.paths import find_places
-from tests.e2e.rig import SOON, Notebook, Pc, without_planes
+from tests.e2e.rig import SOON, Notebook, Pc
 from tests.sshd import Sshd
 from tests.suites.pythons import Environment, environment, interpreters, sys_minor
 from tests.suites.retarget import write_spec
@@ -127,7 +127,6 @@ async def a_notebook(
         patch.setenv("JUPYTER_PATH", str(folder / "server"))
         shared = {"JUPYTER_PATH": str(folder / "pc")}
         desktop = Pc(stack.enter_context(Sshd(folder / "sshd", env=shared)), places)
-        without_planes(places)
         stack.callback(desktop.close)
         yield await stack.enter_async_context(Notebook(folder, "relay-theirs"))
 
