@@ -29,6 +29,7 @@ _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 ERRORS = {
     *("ConfigError", "DialError", "KernelStartError", "RelayError", "StoreError"),
     *("TooManyChannelsError", "fail"),
+    *("FolderError", "NoSpaceError", "NoSuchFolderError", "UnsafePathError"),
 }
 
 #: Letters; shorter pieces of a line say too little to be looked for in the code.

@@ -16,7 +16,7 @@ from relay_kernel.files.driver import Driver
 from relay_kernel.files.end import state_name
 from relay_kernel.files.folder import Folder
 from relay_kernel.files.pair import Pair
-from relay_kernel.files.rules import DEFAULT_IGNORE, OWN, Rules
+from relay_kernel.files.rules import DEFAULT_IGNORE, GIB, OWN, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,10 +108,17 @@ class Plane:
 
     async def configure(self, config: Config) -> None:
         """From now on keep equal what ``config`` says, and what was asked for by :meth:`use`."""
-        ignore = tuple(dict.fromkeys((*DEFAULT_IGNORE, *config.files.ignore, f"{OWN.decode()}/")))
+        wanted = config.files
+        ignore = tuple(dict.fromkeys((*DEFAULT_IGNORE, *wanted.ignore, f"{OWN.decode()}/")))
         async with self._changing:
-            self._configured = config.files.folders
-            self._rules = Rules(ignore=ignore)
+            self._configured = wanted.folders
+            self._rules = Rules(
+                ignore,
+                int(wanted.largest_gib * GIB),
+                wanted.large,
+                wanted.trash_days,
+                int(wanted.trash_gib * GIB),
+            )
             self._targets = tuple(target.name for target in config.targets)
             await self._apply()
 

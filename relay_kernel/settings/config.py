@@ -72,6 +72,15 @@ class FilesConfig:
     folders: tuple[Path, ...] | None = None
     """Absolute, each below the home folder; ``None``: those of the notebooks that are open."""
     ignore: tuple[str, ...] = (".venv/", "node_modules/", "__pycache__/")
+    """Lines in the syntax of ``.gitignore``."""
+    largest_gib: float = 5.0
+    """Larger files are left out, in GiB."""
+    large: tuple[str, ...] = ()
+    """Lines in the same syntax: files that may be of any size."""
+    trash_days: float = 30.0
+    """For how long what was displaced is kept."""
+    trash_gib: float = 10.0
+    """How much of it is kept, in GiB."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +189,7 @@ def _kernel(section: Section) -> KernelConfig:
 
 
 def _files(section: Section) -> FilesConfig:
-    section.allow(("folders", "ignore"))
+    section.allow(tuple(field.name for field in fields(FilesConfig)))
     texts = section.texts("folders", ()) if section.has("folders") else None
     folders = None if texts is None else tuple(Path(text).expanduser() for text in texts)
     home = Path.home()
@@ -191,4 +200,11 @@ def _files(section: Section) -> FilesConfig:
                 'a folder has the same place under the home of each target, as "~/notebooks"',
                 "folders",
             )
-    return FilesConfig(folders, section.texts("ignore", FilesConfig.ignore))
+    return FilesConfig(
+        folders,
+        section.texts("ignore", FilesConfig.ignore),
+        section.number("largest_gib", 5.0, 0, 1e6),
+        section.texts("large", ()),
+        section.number("trash_days", 30.0, 0, 36500),
+        section.number("trash_gib", 10.0, 0, 1e6),
+    )
