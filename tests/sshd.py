@@ -55,6 +55,9 @@ class Sshd:
         log: What it said so far, a line each.
     """
 
+    #: What starts the binary, if it is not started as it is.
+    starter: tuple[str, ...] = ()
+
     def __init__(
         self,
         tmp_path: Path,
@@ -165,7 +168,7 @@ class Sshd:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         ready = threading.Event()
         self._process = subprocess.Popen(
-            [self._binary, "-D", "-e", "-f", str(self._folder / "sshd_config")],
+            [*self.starter, self._binary, "-D", "-e", "-f", str(self._folder / "sshd_config")],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -141,6 +141,7 @@ class Desk:
         done = set(self.dirty) if paths is None else paths
         self.dirty -= done
         needless = self._queue(plan, self._unqueue(done))
+        self._forgive(self.later.known() if paths is None else done & self.later.known())
         self.end_conflicts(paths)
         self.agreeing.update(plan.agreed)
         found = [Recorded(c.path, c.copy, time.time()) for c in plan.conflicts]
@@ -246,6 +247,13 @@ class Desk:
             for path in self._deferred:
                 self.later.put(path, "waits for the copy of another version", time.monotonic())
             self._deferred.clear()
+
+    def _forgive(self, looked_at: set[bytes]) -> None:
+        """What failed before, and has not to be done any more, is over."""
+        running = self._under_way()
+        for path in looked_at - running - self._deferred:
+            if not any(path in backlog for backlog in self.backlogs.values()):
+                self.later.done(path)
 
     def copied(self, job: Job) -> None:
         """A job of a conflict's copy is over; after the last, what had to wait is looked at."""

@@ -78,6 +78,7 @@ class Displacer:
         spot: int,
         kept: bytes,
     ) -> None:
+        ours = os.lstat(kept, dir_fd=spot)
         try:
             self._exchange.swap(spot, kept, at, name)
         except OSError:
@@ -86,14 +87,32 @@ class Displacer:
         try:
             self._check(change, spot, kept, before)
         except BaseException:
-            try:
-                self._exchange.swap(spot, kept, at, name)
-            except FileNotFoundError:
-                # Somebody took the name away in this very moment; what came out is theirs.
-                self._put_back(change.path, at, name, spot=spot, kept=kept)
-            else:
-                self._exchange.create(spot, kept, self._stage, draft)
+            self._swap_back(change, draft, at, name, ours=ours, spot=spot, kept=kept)
             raise
+
+    def _swap_back(
+        self,
+        change: Change,
+        draft: bytes,
+        at: int,
+        name: bytes,
+        *,
+        ours: os.stat_result,
+        spot: int,
+        kept: bytes,
+    ) -> None:
+        """What came out is somebody's: it goes back, and our draft comes out again."""
+        try:
+            self._exchange.swap(spot, kept, at, name)
+        except FileNotFoundError:
+            # Somebody took the name away in this very moment; what came out is theirs.
+            self._put_back(change.path, at, name, spot=spot, kept=kept)
+            return
+        if os.path.samestat(os.lstat(kept, dir_fd=spot), ours):
+            self._exchange.create(spot, kept, self._stage, draft)
+        else:
+            # Somebody put something in the place of our draft: it is theirs too.
+            self._parts.late.bring_back(change.path, spot, kept)
 
     def _move_in(
         self, change: Change, draft: bytes, at: int, name: bytes, *, spot: int, kept: bytes

@@ -27,10 +27,10 @@ _SCHEMA = """
 create table if not exists meta (name text primary key, value text) without rowid;
 create table if not exists files (
     path blob primary key, size integer, mtime integer, ctime integer, inode integer,
-    content blob, taken integer) without rowid;
+    content blob, taken integer, trust integer) without rowid;
 create table if not exists pieces (path blob primary key, content blob, list blob) without rowid;
 """
-_VERSION = "1"
+_VERSION = "2"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -109,7 +109,7 @@ class Index:
         boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
         self.rebooted = bool(meta) and meta.get("boot") != boot
         if meta.get("version", _VERSION) != _VERSION:
-            database.executescript("delete from files; delete from pieces;")
+            database.executescript("drop table files; drop table pieces;" + _SCHEMA)
         if self.rebooted:
             # A cut may have kept the times of a file and lost what was in it.
             database.execute(
@@ -118,11 +118,11 @@ class Index:
         database.executemany(
             "insert or replace into meta values (?, ?)", [("version", _VERSION), ("boot", boot)]
         )
-        sure = Trust.SURE
+        trust = list(Trust)
         self.rows = {
-            row[0]: Row(row[1], row[2], row[3], row[4], row[5], sure)
+            row[0]: Row(row[1], row[2], row[3], row[4], row[5], trust[row[6]])
             for row in database.execute(
-                "select path, size, mtime, ctime, inode, content from files"
+                "select path, size, mtime, ctime, inode, content, trust from files"
             )
         }
 
@@ -196,16 +196,19 @@ class Index:
             self._recent.popitem(last=False)
 
     def save(self, now_ns: int) -> None:
-        """Write what has changed since the last time. Only rows that are sure are worth it."""
+        """Write what has changed since the last time.
+
+        Also rows that are not sure: what a file was tells whether a writer adds to it.
+        """
         if not self._changed or self._database is None:
             return
         rows, gone = [], []
         for path in self._changed:
             row = self.rows.get(path)
-            if row is None or row.trust is not Trust.SURE:
+            if row is None:
                 gone.append((path,))
             else:
-                rows.append((path, *row[:5], now_ns))
+                rows.append((path, *row[:5], now_ns, int(row.trust)))
         pieces = [(path, *self._pieces[path]) for path in self._changed if path in self._pieces]
         self._write(rows, gone, pieces)
         self._changed.clear()
@@ -227,7 +230,7 @@ class Index:
                 self._database.executemany("delete from files where path = ?", gone)
                 self._database.executemany("delete from pieces where path = ?", gone)
                 self._database.executemany(
-                    "insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", rows
+                    "insert or replace into files values (?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
                 self._database.executemany("insert or replace into pieces values (?, ?, ?)", pieces)
                 self._database.execute("commit")

@@ -44,6 +44,10 @@ class Later:
         self._failed.pop(path, None)
         self._waiting.discard(path)
 
+    def known(self) -> set[bytes]:
+        """All that failed, and is not over."""
+        return set(self._failed)
+
     def take(self, now: float) -> list[bytes]:
         """The paths that are due. Their tries go on being counted."""
         due = [path for path in self._waiting if self._failed[path].due <= now]

@@ -14,7 +14,7 @@ from relay_kernel.files.writing import is_written, only_appended
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: Bytes up to which a file is taken also while it is open for writing.
+#: Bytes up to which a file that is new, or only grows, is taken also while it is open for writing.
 SMALL = 1 << 16
 #: Bytes by which a file that is open may grow between two looks and pass for a log.
 STEP = 1 << 20
@@ -102,12 +102,12 @@ class Taker:
         began: int,
         written: bool | None,
     ) -> Taken:
-        if written and known is not None and known.size > found.st_size:
-            # Emptied, to be written anew.
-            raise HeldError(WRITING)
         data = os.read(fd, found.st_size + 1)
         if len(data) != found.st_size or not _same(fd, found):
             raise HeldError(CHANGES)
+        if written and known is not None and not _goes_on(known, data):
+            # Written anew: what is there so far must not take the place of what was whole.
+            raise HeldError(WRITING)
         return self._taken(found, [digest(data)], began, live=bool(written))
 
     def _growing(
@@ -157,6 +157,11 @@ def _same(fd: int, found: os.stat_result) -> bool:
         and now.st_mtime_ns == found.st_mtime_ns
         and now.st_ino == found.st_ino
     )
+
+
+def _goes_on(known: Row, data: bytes) -> bool:
+    """Whether the known version of a small file is how ``data`` begins."""
+    return known.size <= len(data) and digest(data[: known.size]) == known.content
 
 
 def _appended(fd: int, size: int, old_size: int, old: Sequence[bytes]) -> list[bytes] | None:

@@ -7,17 +7,23 @@ import contextlib
 import json
 import os
 import signal
+import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import psutil
 
 from relay_kernel.hub.files_client import ask_plane
+from relay_kernel.settings.paths import find_places
+from tests.conftest import end_hub
 from tests.files.duo import content
+from tests.sshd import Sshd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from relay_kernel.settings.paths import Places
 
@@ -99,3 +105,31 @@ class Real:
             self.kill("files-plane")
             self.kill("--files")
             assert time.monotonic() < deadline
+
+
+@contextlib.contextmanager
+def served(folder: Path, pc: Sshd | None = None) -> Iterator[tuple[Real, Callable[[], object]]]:
+    """The same without pytest: a server that dials a PC, and keeps ``~/work`` equal with it.
+
+    Args:
+        folder: for keys and logs.
+        pc: another than the usual; started here.
+
+    Yields:
+        It, and what cuts the connections that stand.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="server-", ignore_cleanup_errors=True) as relay_home,
+        tempfile.TemporaryDirectory(prefix="home-") as home,
+        patch.dict(os.environ, {"RELAY_HOME": relay_home, "HOME": home}),
+        pc or Sshd(folder / "pc") as sshd,
+    ):
+        places = find_places().make()
+        sshd.pair(places, python=sys.executable)
+        real = Real(places, Path(home), sshd.home)
+        real.configure("~/work")
+        try:
+            yield real, sshd.kill_connections
+        finally:
+            real.close()
+            end_hub(places)

@@ -457,6 +457,16 @@ class TestInTheVeryMoment:
         assert end.change(b"f", file(b"new"), b"new") == "changed meanwhile"
         assert (end.root / "f").read_bytes() == b"mine"
 
+    def test_quick_twice_and_both_are_somebodys(self, end: End) -> None:
+        """What came out goes back; what took the place of the draft meanwhile comes beside it."""
+        end.write("f", b"old")
+        self.meddle(end, self.put(end, b"mine"), self.put(end, b"mine too"), swaps=True)
+        assert end.change(b"f", file(b"new"), b"new") == "changed meanwhile"
+        assert self.contents(end) == {b"mine", b"mine too"}
+        assert trashed(end) == {}
+        end.folder.settle(now=True)
+        assert len(end.folder.tree) == 2
+
     @pytest.mark.parametrize("what", ["replaced", "removed"])
     def test_quick_twice_and_the_name_is_taken(self, end: End, what: str) -> None:
         """What came out, and what took its name, are both somebody's: both stay."""

@@ -114,6 +114,32 @@ class TestCheckpoints:
             program.step()
             assert end.folder.settle(now=True) == {b"ck.pt": file(b"x")}
 
+    @pytest.mark.parametrize("mode", ["wb", "r+b"])
+    def test_a_small_one_that_is_written_anew_is_not_taken_in_half(
+        self, end: End, mode: str
+    ) -> None:
+        code = (
+            f"out = open(sys.argv[1], {mode!r}); out.write(b'half of it, and more'); out.flush()\n"
+            "done(); out.write(b' and the rest'); out.close(); done()"
+        )
+        end.write("f", b"the last")
+        with Program(code, end.root / "f") as program:
+            assert end.folder.settle(now=True) == {}
+            assert end.folder.held == {b"f": "is being written"}
+            program.step()
+            end.until(lambda: end.folder.tree[b"f"] == file(b"half of it, and more and the rest"))
+
+    def test_nor_by_a_new_process_that_meets_it_half(self, end: End) -> None:
+        """The last look was too early to trust its times; what it saw is known all the same."""
+        end.write("f", b"the last")
+        code = (
+            "out = open(sys.argv[1], 'wb'); out.write(b'half of it, and more'); out.flush(); done()"
+        )
+        with Program(code, end.root / "f"):
+            end.reopen()
+            assert end.folder.tree == {}
+            assert end.folder.held == {b"f": "is being written"}
+
     def test_one_that_is_renamed_over_the_last_is_taken(self, end: End, good: Entry) -> None:
         (end.root / "ck.tmp").write_bytes(b"b" * MIB)
         (end.root / "ck.tmp").rename(end.root / "ck.pt")

@@ -506,3 +506,15 @@ class TestTrouble:
         (linked.here / "small").symlink_to("x")
         await linked.until(lambda: (linked.there / "small").is_symlink())
         assert linked.pair.folder == NAME
+
+    async def test_what_was_refused_and_is_gone_since_is_told_of_no_more(
+        self, linked: Duo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        disk = os.statvfs(linked.there)
+        monkeypatch.setattr("relay_kernel.files.stage.MARGIN", disk.f_blocks * disk.f_frsize)
+        monkeypatch.setattr("relay_kernel.files.stage.PART", 1.0)
+        write(linked.here / "large", os.urandom(MIB))
+        await linked.until(lambda: "large" in linked.pair.status()["refused"])
+        (linked.here / "large").unlink()
+        await linked.until(lambda: not linked.pair.status()["refused"])
+        assert await linked.pair.settled(SOON) == []
