@@ -2,7 +2,7 @@
 
     python -m tests.files.chaos.onlooker FOLDER REPORT
 
-Until SIGTERM. The report has one JSON object a line: a sighting of what is not whole, and at the
+Until SIGTERM, or until whoever started it is gone. The report has one JSON object a line: a sighting of what is not whole, and at the
 end how many were read, and when each value was first met.
 """
 
@@ -89,7 +89,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: over.append(number))
     onlooker = Onlooker(os.fsencode(sys.argv[1]))
     print("looks", flush=True)
-    while not over:
+    parent = os.getppid()
+    # A test that was killed must not leave it behind.
+    while not over and os.getppid() == parent:
         onlooker.round()
     lines = [*onlooker.sightings, {"read": onlooker.read, "met": onlooker.met}]
     Path(sys.argv[2]).write_text("".join(json.dumps(line) + "\n" for line in lines))
