@@ -2,8 +2,8 @@
 
     python -m tests.files.chaos.onlooker FOLDER REPORT
 
-Until SIGTERM, or until whoever started it is gone. The report has one JSON object a line: a sighting
-of what is not whole, and at the end how many were read, and when each value was first met.
+Until SIGTERM, or until whoever started it is gone. The report has one JSON object a line: a
+sighting of what is not whole, and at the end how many were read, and when each value was first met.
 """
 
 from __future__ import annotations
