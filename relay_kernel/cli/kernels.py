@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relay_kernel.core.errors import RelayError
+from relay_kernel.hub.env_board import read_envs
 from relay_kernel.settings.paths import find_places
 
 if TYPE_CHECKING:
@@ -41,15 +42,6 @@ def kernels(
                 if wrong:
                     print(f"{kernel} at {target}: {wrong}")
     return 1 if any(wrong for each in results.values() for wrong in each.values()) else 0
-
-
-def read_envs(places: Places) -> dict[str, dict[str, dict[str, Any]]]:
-    """Kernel -> target -> what was last known of its environment there."""
-    try:
-        value = json.loads(places.envs_status.read_text(encoding="utf-8"))["envs"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 async def _sync(places: Places, name: str) -> dict[str, Any]:

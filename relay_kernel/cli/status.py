@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import psutil
 import typer
 
-from relay_kernel.cli.kernels import read_envs
 from relay_kernel.core.model import LOCAL, Phase
+from relay_kernel.hub.env_board import read_envs
 from relay_kernel.settings.config import load_config
 from relay_kernel.settings.paths import find_places
 

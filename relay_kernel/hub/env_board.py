@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from relay_kernel.settings.paths import Places
+
 log = logging.getLogger(__name__)
 
 #: Seconds that changes wait for more of them before they are written down.
@@ -144,3 +146,12 @@ def _read(envs: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, Env
         }
         for name, targets in envs.items()
     }
+
+
+def read_envs(places: Places) -> dict[str, dict[str, dict[str, Any]]]:
+    """Kernel -> target -> what was last known of its environment there."""
+    try:
+        value = json.loads(places.envs_status.read_text(encoding="utf-8"))["envs"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return value if isinstance(value, dict) else {}

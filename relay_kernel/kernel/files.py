@@ -14,6 +14,7 @@ from relay_kernel.core.errors import RelayError
 from relay_kernel.files import report
 from relay_kernel.files.plane import name_of
 from relay_kernel.hub.client import START_TIMEOUT, reach
+from relay_kernel.hub.env_board import read_envs
 from relay_kernel.hub.files_client import ask_plane
 from relay_kernel.hub.start import FILES
 from relay_kernel.link.clock import now
@@ -181,6 +182,19 @@ class NotebookFiles:
             log.warning("files: no answer about packages: %r", error)
             return False
         return bool(answer.get("caught_up"))
+
+    def environments(self) -> list[str]:
+        """A line for each target that mirrors the environment of the notebook's kernel."""
+        if not self._mirrored:
+            return []
+        lines = []
+        for target, state in sorted(read_envs(self._places).get(self._spec, {}).items()):
+            count = len(state["drift"])
+            many = "1 difference" if count == 1 else f"{count} differences"
+            why = f": {state['why']}" if state["why"] else ""
+            line = f"environment of {self._spec} at {target}: {state['phase']}{why}"
+            lines.append(line + (f", {many}: see `relay kernels`" if count else ""))
+        return lines
 
     # ------------------------------------------------------------------ %relay files
 

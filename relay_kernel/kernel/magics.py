@@ -11,6 +11,7 @@ from relay_kernel.core.model import LOCAL, Phase
 if TYPE_CHECKING:
     from relay_kernel.core.router import Router
     from relay_kernel.kernel.barrier import Barrier
+    from relay_kernel.kernel.files import NotebookFiles
     from relay_kernel.kernel.restore import Restore
     from relay_kernel.kernel.state import StateMover
     from relay_kernel.kernel.targets import TargetLink
@@ -42,6 +43,7 @@ class Notebook(Protocol):
     links: dict[str, TargetLink]
     state: StateMover
     restore: Restore
+    files: NotebookFiles
     barrier: Barrier
 
 
@@ -111,6 +113,7 @@ def _status(notebook: Notebook) -> str:
         f"{_safe(notebook)}; epoch {router.epoch}; "
         f"target: {choice}; on_loss: {router.policy.on_loss}"
     )
+    rows += notebook.files.environments()
     if hint := notebook.restore.hint():
         rows.append(hint)
     return "\n".join(rows)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL
 from relay_kernel.core.router import Router
+from relay_kernel.kernel.files import NotebookFiles
 from relay_kernel.kernel.restore import Restore
 from relay_kernel.kernel.state import StateMover
 from relay_kernel.kernel.targets import Callbacks, LocalTarget, RemoteTarget, TargetLink
+from relay_kernel.settings.config import Config, TargetConfig
 from relay_kernel.store.chunks import Store
 from relay_kernel.store.kept import Held, KeptStates
 
@@ -29,6 +31,7 @@ class Notebook:
     links: dict[str, TargetLink]
     state: StateMover
     restore: Restore
+    files: NotebookFiles
 
     def feed(self, *events: ev.Event) -> None:
         for event in events:
@@ -59,6 +62,8 @@ def notebook(places: Places) -> Notebook:
     state = StateMover(store, links, lambda event: None, primary)
     kept = KeptStates(places.kept, 3, 1e9)
     restore = Restore(kept, state, "book", {}, Held(store.root))
-    made = Notebook(router, links, state, restore)
+    config = Config((TargetConfig(PC, ssh="me@pc"),))
+    files = NotebookFiles(places, places.run, "python3", config)
+    made = Notebook(router, links, state, restore, files)
     made.feed(ev.TargetOpened(LOCAL), ev.KernelStarted(LOCAL))
     return made

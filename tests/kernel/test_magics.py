@@ -38,6 +38,13 @@ def row(book: Notebook, name: str) -> str:
 
 
 class TestStatus:
+    def test_the_environment_at_the_pc(self, book: Notebook, places: Places) -> None:
+        assert "environment" not in answer((), book).text
+        state = {"phase": "building", "drift": ["six is missing"], "why": ""}
+        places.envs_status.write_text(json.dumps({"envs": {"python3": {PC: state}}}))
+        line = "environment of python3 at pc: building, 1 difference: see `relay kernels`"
+        assert line in answer((), book).text.splitlines()
+
     def test_a_pc_that_was_never_there(self, book: Notebook) -> None:
         assert "absent" in row(book, PC)
         assert "not connected yet" in row(book, PC)

@@ -9,12 +9,10 @@ from jupyter_client.session import Session
 
 from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL, Run
-from relay_kernel.kernel.files import NotebookFiles
 from relay_kernel.kernel.frontend import FrontEnd
 from relay_kernel.kernel.relay import Relay
 from relay_kernel.kernel.setup import Setup
 from relay_kernel.kernel.status import StatusFile
-from relay_kernel.settings.config import Config
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, split
 from tests.kernel.rig import PC, notebook
 
@@ -58,7 +56,7 @@ class Book:
             made.links,
             made.state,
             made.restore,
-            NotebookFiles(places, places.run, "python3", Config()),
+            made.files,
             status,
             lambda: None,
         )
