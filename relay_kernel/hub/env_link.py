@@ -381,9 +381,11 @@ class EnvLink:
     async def forget(self, names: set[str]) -> None:
         """The target needs the environments of just these kernels."""
         said = (await self._ask("look", names=[])).head
-        gone = [name for name in said["there"] if name not in names]
-        if gone:
-            await self._ask("drop", names=gone)
+        for name in said["there"]:
+            if name not in names:
+                # What is being made of it at this moment would come into being behind its removal.
+                async with self._locks[name]:
+                    await self._ask("drop", names=[name])
 
     async def _say(self, name: str, text: str, *, blocks: bool = False) -> None:
         """Have the target know why a kernel has no environment there; empty: it has.

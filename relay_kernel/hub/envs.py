@@ -118,6 +118,7 @@ class EnvPlane:
             if link.up.is_set():
                 with contextlib.suppress(RelayError):
                     await link.forget(set(self._environments.specs))
+        self._board.keep(self._environments.specs, self.links)
 
     async def _follow_targets(self) -> None:
         # Where a person names the interpreter, nothing is installed.

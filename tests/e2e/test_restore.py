@@ -91,6 +91,7 @@ class TestAfterAnEnd:
     async def test_only_the_newest_are_kept_and_each_can_be_had(self, alone: Notebook) -> None:
         for number in range(5):
             await alone.run(f"x = {number}")
+            await alone.run("%relay wait")
             await alone.restart()
         rows = (await alone.run("%relay restore list")).text().splitlines()
         assert len(rows) == 3
