@@ -137,6 +137,7 @@ class End:
     async def _build(self, head: dict[str, Any]) -> dict[str, Any]:
         mirror = Mirror(self._root, head["name"])
         async with self._building:
+            await self._end_compiling()
             environment = await self._builder(mirror).build(_order(head))
             await self._drop_wheels()
         mirror.write_note(None)
@@ -168,9 +169,14 @@ class End:
 
     def _compile(self, environment: Path) -> None:
         """Compile in the background, so that the first imports are quick."""
+        self._compiling = asyncio.ensure_future(_compiled(environment))
+
+    async def _end_compiling(self) -> None:
+        """It runs the interpreter of an environment, which is in use for as long."""
         if self._compiling is not None:
             self._compiling.cancel()
-        self._compiling = asyncio.ensure_future(_compiled(environment))
+            await asyncio.gather(self._compiling, return_exceptions=True)
+            self._compiling = None
 
     # ------------------------------------------------------------------ the rest
 
@@ -192,6 +198,7 @@ class End:
 
     async def _drop(self, head: dict[str, Any]) -> dict[str, Any]:
         """Kernels are gone from the server."""
+        await self._end_compiling()
         for name in head["names"]:
             mirror = Mirror(self._root, name)
             await asyncio.to_thread(partial(mirror.sweep, everything=True))
@@ -206,9 +213,7 @@ class End:
             if burst.task is not None:
                 burst.task.cancel()
         await self.line.close(reason)
-        if self._compiling is not None:
-            self._compiling.cancel()
-            await asyncio.gather(self._compiling, return_exceptions=True)
+        await self._end_compiling()
 
 
 @dataclass

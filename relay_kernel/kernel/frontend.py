@@ -39,6 +39,8 @@ class FrontEnd:
         ports: dict[str, int],
     ) -> None:
         self.ports = ports
+        self.on_subscriber: Callable[[], None] = lambda: None
+        """Called when somebody starts to listen on IOPub."""
         self._session = session
         self._on_message = on_message
         self._channels = {
@@ -67,6 +69,7 @@ class FrontEnd:
             topic = event[1:]
             content = {"subscription": topic.decode(errors="replace")}
             self._make("iopub", "iopub_welcome", content, {}, [topic] if topic else [])
+            self.on_subscriber()
 
     @property
     def key(self) -> bytes:

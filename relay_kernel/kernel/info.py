@@ -29,6 +29,8 @@ def supports(info: dict[str, Any], feature: str) -> bool:
     return feature == DEBUGGER if features is None else feature in features
 
 
+#: Seconds that a first answer waits for a subscriber of IOPub.
+LISTENS = 0.5
 #: Seconds for which a request keeps its place behind cells that the same client has sent before.
 KEEPS_PLACE = 0.75
 
@@ -53,12 +55,21 @@ class InfoDesk:
         self._primary = primary
         self._on_answered = on_answered
         self._info: dict[str, Any] = {}
+        self._heard = False
+        front.on_subscriber = self.hear
         self._waiting: list[KernelFrames] = []
         self._behind: list[tuple[int, KernelFrames]] = []
 
     def take(self, request: KernelFrames) -> None:
-        """Answer a request, at once if any kernel ever started here."""
-        if self._info:
+        """Answer a request, at once if any kernel ever started here.
+
+        The very first answer waits until somebody listens on IOPub. Whoever has it sends a cell
+        next, and a client that was there before the kernel connects each of its sockets again by
+        itself, up to 0.1 s apart: IOPub may be the last, and the outputs be gone.
+        """
+        if self._info and not self._heard and not self._waiting:
+            asyncio.get_running_loop().call_later(LISTENS, self.hear)
+        if self._info and self._heard:
             self._front.answer(request, {**(self._primary() or self._info), "status": "ok"})
             self._on_answered()
         else:
@@ -85,9 +96,17 @@ class InfoDesk:
         for place in ready:
             self._wait_no_longer(place)
 
+    def hear(self) -> None:
+        """Somebody listens on IOPub."""
+        self._heard = True
+        self._answer_waiting()
+
     def learn(self, info: dict[str, Any]) -> None:
         """The server's kernel is up, and says this of itself."""
         self._info = info
+        self._answer_waiting()
+
+    def _answer_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         for request in waiting:
             self.take(request)
