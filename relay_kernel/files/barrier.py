@@ -52,7 +52,7 @@ class Barrier:
     # ------------------------------------------------------------------ waiting
 
     async def settled(
-        self, bound: float, beside: frozenset[bytes] = frozenset()
+        self, bound: float, beside: frozenset[bytes] = frozenset(), *, linked: bool = False
     ) -> list[dict[str, Any]]:
         """Wait until everything that is at the server now is at the target.
 
@@ -62,23 +62,26 @@ class Barrier:
         Args:
             bound: seconds to wait at most.
             beside: paths that are not waited for.
+            linked: a link is not waited for: where there is none, this answers at once.
 
         Returns:
             What is not there yet: ``path``, ``size`` in bytes, ``why``. Empty: all is there.
         """
         async with _within(bound):
             await self._pair.driver.settle(now=True)
-            return await self._wait(TARGET, beside)
+            return await self._wait(TARGET, beside, linked=linked)
         return self.missing(TARGET)
 
     async def fetched(
-        self, bound: float, beside: frozenset[bytes] = frozenset()
+        self, bound: float, beside: frozenset[bytes] = frozenset(), *, linked: bool = False
     ) -> list[dict[str, Any]]:
         """Wait until everything that is at the target now is here; see :meth:`settled`."""
         async with _within(bound):
             while not await self._look_there():
+                if linked:
+                    break
                 await self._movement()
-            return await self._wait(SERVER, beside)
+            return await self._wait(SERVER, beside, linked=linked)
         return self.missing(SERVER)
 
     async def _look_there(self) -> bool:
@@ -94,7 +97,9 @@ class Barrier:
             return False
         return True
 
-    async def _wait(self, towards: str, beside: frozenset[bytes]) -> list[dict[str, Any]]:
+    async def _wait(
+        self, towards: str, beside: frozenset[bytes], *, linked: bool
+    ) -> list[dict[str, Any]]:
         paths: set[bytes] | None = None
         work: Work | None = None
         while not self._pair.paused:
@@ -102,8 +107,8 @@ class Barrier:
                 # Another link: everything is looked at anew.
                 work, paths = self._pair.work, None
             if work is None:
-                if not self.open_paths():
-                    return self.missing(towards, set())
+                if linked or not self.open_paths():
+                    return self.missing(towards)
             elif not work.desk.everything:
                 known = work.desk.open_paths(towards) if paths is None else paths
                 paths = {path for path in known if work.desk.waits(path, towards)}

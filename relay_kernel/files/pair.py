@@ -242,16 +242,16 @@ class Pair:
     # ------------------------------------------------------------------ for those who ask
 
     async def settled(
-        self, bound: float, beside: frozenset[bytes] = frozenset()
+        self, bound: float, beside: frozenset[bytes] = frozenset(), *, linked: bool = False
     ) -> list[dict[str, Any]]:
         """Wait until all that is at the server is at the target: see :meth:`Barrier.settled`."""
-        return await self.barrier.settled(bound, beside)
+        return await self.barrier.settled(bound, beside, linked=linked)
 
     async def fetched(
-        self, bound: float, beside: frozenset[bytes] = frozenset()
+        self, bound: float, beside: frozenset[bytes] = frozenset(), *, linked: bool = False
     ) -> list[dict[str, Any]]:
         """Wait until all that is at the target is here: see :meth:`Barrier.fetched`."""
-        return await self.barrier.fetched(bound, beside)
+        return await self.barrier.fetched(bound, beside, linked=linked)
 
     def status(self) -> dict[str, Any]:
         """How it stands; see :func:`relay_kernel.files.account.status`."""

@@ -104,6 +104,14 @@ def missing(found: Sequence[Mapping[str, Any]], unnamed: int = 0) -> str:
     return ", ".join([*names, *([f"{rest} more"] if rest else [])])
 
 
+def waited(found: Sequence[Mapping[str, Any]], away: Sequence[str]) -> list[str]:
+    """What is left after a wait for all that is ``found`` missing, and the targets ``away``."""
+    lines = [f"not equal: {missing(found)}"] if found else []
+    if away:
+        lines.append(f"not linked, so not waited for: {', '.join(away)}")
+    return lines or ["equal"]
+
+
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{count} files"
 

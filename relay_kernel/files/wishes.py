@@ -82,14 +82,22 @@ class Wishes:
         return _missing(pairs, await asyncio.gather(*barriers))
 
     async def _wait(self, wish: dict[str, Any]) -> dict[str, Any]:
-        """Wait until both ends are equal, however long large files take."""
-        seconds = _seconds(wish, LONGEST)
+        """Wait until both ends are equal, however long large files take.
+
+        With ``linked``, no target that is away is waited for: it is named instead.
+        """
+        seconds, linked = _seconds(wish, LONGEST), wish.get("linked") is True
 
         async def both(pair: Pair) -> list[dict[str, Any]]:
-            return [*await pair.settled(seconds), *await pair.fetched(seconds)]
+            missing = await pair.settled(seconds, linked=linked)
+            if linked and pair.work is None:
+                return missing
+            return [*missing, *await pair.fetched(seconds, linked=linked)]
 
         pairs = self._pairs(wish)
-        return _missing(pairs, await asyncio.gather(*(both(pair) for pair in pairs)))
+        missing = await asyncio.gather(*(both(pair) for pair in pairs))
+        away = sorted({pair.target for pair in pairs if pair.work is None})
+        return {**_missing(pairs, missing), "away": away}
 
     async def _pause(self, wish: dict[str, Any]) -> dict[str, Any]:
         for pair in self._pairs(wish):

@@ -7,7 +7,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from relay_kernel.core.model import LOCAL
+from relay_kernel.core.model import LOCAL, Run
 from relay_kernel.files import report
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class Barrier:
         self.forget(self._target)
         self._target = cell.target
         asked = [words for words in cell.directives.lines if words[:1] in {(_FILES,), (_WAIT,)}]
+        if cell.run is Run.SILENT:
+            # They were answered when the user saw it run.
+            asked = []
         awaited = self._awaited(cell)
         if asked or awaited or self._files.in_use:
             self._hurry.clear()

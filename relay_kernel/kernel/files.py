@@ -212,8 +212,8 @@ class NotebookFiles:
                 lines = report.describe(await self._ask({"do": "status"}))
                 return [*lines, f"the folder of this notebook: {self.why}"] if self.why else lines
             case ("wait",):
-                missing = (await self._ask({"do": "wait", **wish}))["missing"]
-                return [f"not equal: {report.missing(missing)}"] if missing else ["equal"]
+                said = await self._ask({"do": "wait", "linked": True, **wish})
+                return report.waited(said["missing"], said["away"])
             case ("pause" | "resume" as verb,):
                 await self._ask({"do": verb, **wish})
                 return [f"{verb}d"]

@@ -115,6 +115,24 @@ async def test_a_checkpoint_outlives_its_machine(book: Book) -> None:
     assert cell.value == "'newer'"
 
 
+async def test_a_loss_behind_a_cell_that_waited_for_files(book: Book) -> None:
+    """It is run again, silently, to have its values; its machine is not waited for."""
+    code = """
+%relay files wait
+import time
+class Slow:
+    def __getstate__(self): time.sleep(2); return {}
+slow, value = Slow(), 7
+"""
+    assert (await book.notebook.run(code.strip())).target == "pc"
+    book.desktop.lose_power()
+    cell = await book.notebook.run("value")
+    assert (cell.value, cell.target) == ("7", "local")
+    cell = await book.notebook.run("%relay files wait\nvalue")
+    assert cell.text() == "not linked, so not waited for: pc\n"
+    assert cell.value == "7"
+
+
 async def test_what_takes_long_is_told_once_and_not_waited_for(book: Book) -> None:
     await book.notebook.run("%relay files pause")
     write(book.here / "late", "x")
