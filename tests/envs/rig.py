@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay_kernel.settings.paths import Places
+    from tests.hub.joining import JoiningPc
     from tests.sshd import Sshd
 
 #: Seconds for anything that is expected to happen.
@@ -104,7 +105,7 @@ def project(folder: Path, name: str, code: str, version: str = "1.0") -> Path:
 class World:
     """The server's plane and a PC, which is another home on this machine."""
 
-    def __init__(self, places: Places, pc: Sshd, data: Path) -> None:
+    def __init__(self, places: Places, pc: Sshd | JoiningPc, data: Path) -> None:
         self.places, self.pc, self.data = places, pc, data
         #: No notebook starts a second plane beside the one that the test runs.
         self.alone = take(places.files_lock, "the test")

@@ -12,20 +12,30 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
 
 import psutil
 
 from relay_kernel.settings.paths import Places
 from tests.sshd import make_key
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SOON = 30.0
 
 
 class JoiningPc:
-    """A PC without sshd. Also a context manager; :meth:`join` starts ``relay join``."""
+    """A PC without sshd. Also a context manager; :meth:`join` starts ``relay join``.
 
-    def __init__(self, tmp_path: Path) -> None:
+    Args:
+        tmp_path: of the test.
+        more: environment variables of the PC, beside those of the test.
+    """
+
+    def __init__(self, tmp_path: Path, more: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._more = more
         tmp_path.mkdir(parents=True, exist_ok=True)
         # Short, for the sockets in it.
         self.home = Path(tempfile.mkdtemp(prefix="dialpc-"))
@@ -39,12 +49,17 @@ class JoiningPc:
         return self.key.with_suffix(".pub").read_text().strip()
 
     @property
+    def relay_home(self) -> Path:
+        return self.home / "relay"
+
+    @property
     def env(self) -> dict[str, str]:
-        return {**os.environ, "HOME": str(self.home), "RELAY_HOME": str(self.home / "relay")}
+        home = {"HOME": str(self.home), "RELAY_HOME": str(self.relay_home)}
+        return {**os.environ, **home, **self._more}
 
     @property
     def places(self) -> Places:
-        root = self.home / "relay"
+        root = self.relay_home
         return Places(root / "config.toml", root / "state", root / "run", root / "log")
 
     def join(self, address: str, *more: str) -> Self:
@@ -100,7 +115,7 @@ class JoiningPc:
             self.leave(signal.SIGKILL)
         for process in psutil.process_iter(["environ"]):
             home = (process.info["environ"] or {}).get("RELAY_HOME")
-            if home == str(self.home / "relay"):
+            if home == str(self.relay_home):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
                     process.wait(SOON)
