@@ -81,7 +81,7 @@ class Sshd:
         self._binary = find_sshd()
         self._folder = tmp_path
         self._process: subprocess.Popen[str] | None = None
-        self.host, self.port = host, _free_port(host)
+        self.host, self.port = host, free_port(host)
         self.user = getpass.getuser()
         # Short, for the sockets in it.
         self.home = Path(tempfile.mkdtemp(prefix="pc-"))
@@ -316,7 +316,7 @@ def pc(tmp_path: Path) -> Iterator[Sshd]:
         yield sshd
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
