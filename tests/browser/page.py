@@ -41,7 +41,7 @@ class NotebookPage:
         """What went wrong in the page itself, uncaught."""
         self._places = places
         self._pictures = pictures
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(f"{error}\n{error.stack}"))
 
     # ------------------------------------------------------------------ open
 
@@ -126,6 +126,18 @@ class NotebookPage:
         await self.editor(number).click()
         await self.page.keyboard.press("Control+A")
         await self.page.keyboard.insert_text(code)
+
+    # ------------------------------------------------------------------ the extension
+
+    @property
+    def item(self) -> Locator:
+        """The button that says where cells run."""
+        return self.page.locator("button.relay-Item")
+
+    @property
+    def panel(self) -> Locator:
+        """What it opens."""
+        return self.page.get_by_role("region", name="Where cells run")
 
     # ------------------------------------------------------------------ the kernel
 

@@ -1,0 +1,85 @@
+// What is shown of an overview, in words. Nothing here touches the page.
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+
+export const size = (bytes) => {
+  let left = bytes;
+  let unit = 0;
+  while (left >= 1000 && unit < UNITS.length - 1) {
+    left /= 1000;
+    unit += 1;
+  }
+  return `${left >= 100 || unit === 0 ? left.toFixed(0) : left.toFixed(1)} ${UNITS[unit]}`;
+};
+
+export const percent = (share) => `${Math.round(100 * share)} %`;
+
+export const trip = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : `${ms.toFixed(0)} ms`);
+
+/** What is believed of a target, for a person; a mark for each, so that colour is not needed. */
+export const PHASES = {
+  ready: { mark: "●", word: "ready" },
+  filling: { mark: "◐", word: "filling" },
+  linked: { mark: "○", word: "starting" },
+  quiet: { mark: "?", word: "quiet" },
+  absent: { mark: "×", word: "away" },
+};
+
+export const targetOf = (overview, name) => overview.targets.find((each) => each.name === name);
+
+export const wasLost = (overview, target) =>
+  target.phase === "absent" &&
+  overview.moved !== null &&
+  overview.moved.is_loss &&
+  overview.moved.source === target.name;
+
+export const phaseOf = (overview, target) =>
+  wasLost(overview, target) ? { mark: "×", word: "lost" } : PHASES[target.phase];
+
+/** What is not as it should be, or under way: at most one word for each target. */
+export const states = (overview) =>
+  overview.targets
+    .filter((each) => (each.is_primary ? each.phase === "quiet" : each.phase !== "ready"))
+    .filter((each) => each.phase !== "absent" || wasLost(overview, each))
+    .map((each) => ({ name: each.name, word: phaseOf(overview, each).word, each }));
+
+export const pending = (overview) =>
+  Object.values(overview.files.pending).reduce((sum, each) => sum + each, 0);
+
+const safety = (overview) => {
+  if (overview.count === 0) return "nothing run yet";
+  if (overview.safe_count >= overview.count) return `safe up to [${overview.count}]`;
+  return `safe up to [${overview.safe_count}] of [${overview.count}]`;
+};
+
+/** The parts of the status item: where cells run, what is safe, and what is not as usual. */
+export const parts = (overview) => {
+  const primary = targetOf(overview, overview.primary);
+  const found = [safety(overview)];
+  for (const { name, word } of states(overview)) {
+    found.push(name === overview.primary ? word : `${name} ${word}`);
+  }
+  const files = pending(overview);
+  if (files) found.push(`${plural(files, "file")} pending`);
+  const conflicts = overview.files.conflicts_total;
+  if (conflicts) found.push(plural(conflicts, "conflict"));
+  return { mark: phaseOf(overview, primary).mark, where: primary.name, more: found };
+};
+
+/** What is read out when it changes: not every cell, but where they run and how that is. */
+export const announcement = (overview) => {
+  const said = [`Cells run at ${overview.primary}`];
+  for (const { name, word } of states(overview)) said.push(`${name} is ${word}`);
+  if (overview.files.conflicts_total) {
+    said.push(plural(overview.files.conflicts_total, "file conflict"));
+  }
+  return said.join(". ");
+};
+
+export const modeLabel = (overview, mode) => {
+  if (mode === "auto") return "Automatic";
+  return mode === "local" ? "local, this server" : mode;
+};
+
