@@ -96,7 +96,7 @@ class Conflict:
     path: str
     """Below the user's home: what the server had, under its own name."""
     copy: str
-    """The name, in the same folder, of the version that ``target`` had."""
+    """Below the user's home: the version that ``target`` had."""
     target: str
     at: float
 
@@ -140,7 +140,10 @@ class Move:
     is_news: bool
     """It was lost, or is back; else somebody has asked for it, or it is the beginning."""
     text: str
-    """What happened, what was done, and what to do: one line."""
+    """What happened, what was done, and what to do: one line of at most 140 characters, which is
+    what JupyterLab shows of one, unless names are long."""
+    reason: str
+    """Why ``source`` was lost; else empty."""
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,7 @@ class Observer:
                 is_loss=is_loss,
                 is_news=is_loss or is_back,
                 text=text,
+                reason=router.targets[source].reason if is_loss else "",
             )
 
     def _is_back(self) -> bool:
@@ -138,17 +139,16 @@ class Observer:
 
     def _say_lost(self, source: str) -> str:
         router = self._router
-        reason = router.targets[source].reason
-        why = f" ({reason})" if reason else ""
         if router.asking is not None:
-            done = "a cell asks whether what was cut off shall run again: answer it there"
-        elif router.policy.on_loss == "stop":
-            done = "cells that were cut off have ended with an error: run them again where you like"
-        else:
-            done = f"the notebook goes on at {router.primary} with all that is safe"
+            return f"{source} was lost. A cell asks whether to run again what was cut off: answer."
         if router.forced == source:
-            return f"{source} was lost{why}; {done}. Cells wait for {source}: choose auto to go on."
-        return f"{source} was lost{why}; {done}. Nothing to do: it moves back by itself."
+            return f"{source} was lost, and you chose it: choose auto, or cells wait for it."
+        if router.policy.on_loss == "stop":
+            return f"{source} was lost. What was cut off has ended with an error: run it again."
+        return (
+            f"{source} was lost: the notebook goes on at {router.primary}. Nothing to do, "
+            f"it moves back by itself."
+        )
 
     def _say_moved(self, source: str, *, is_back: bool) -> str:
         target = self._router.primary

@@ -90,7 +90,12 @@ class PlaneWatch:
         try:
             found = await self._files.conflicts()
             return tuple(
-                Conflict(f"{one['folder']}/{one['path']}", one["copy"], one["target"], one["at"])
+                Conflict(
+                    path=f"{one['folder']}/{one['path']}",
+                    copy=f"{one['folder']}/{one['copy']}",
+                    target=one["target"],
+                    at=one["at"],
+                )
                 for one in found[-NAMED:]
             )
         except (RelayError, OSError, KeyError, TypeError) as error:

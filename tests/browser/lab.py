@@ -92,7 +92,7 @@ async def jupyterlab(folder: Path, relay_home: Path) -> AsyncIterator[Lab]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
         *(f"--IdentityProvider.token={token}", "--ServerApp.port=0"),
-        f"--LabApp.extra_labextensions_path={folder / 'labextensions'}",
+        f"--LabServerApp.extra_labextensions_path={folder / 'labextensions'}",
         *(
             "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

@@ -159,15 +159,15 @@ async def test_a_cell_that_runs_still_looks_busy(far: Client) -> None:
         )
 
 
-async def test_a_pc_that_loses_power(fresh: Client) -> None:
-    await ask(fresh, do="look")
-    since = len(fresh.all)
-    cell = fresh.send("import time\nfor _ in range(50): time.sleep(0.1)")
-    await pushed(fresh, lambda d: d["running"] is not None, since)
-    fresh.desktop.lose_power()
-    seen = await pushed(fresh, lambda d: target(d, "pc")["phase"] == "quiet", since)
+async def test_at_last_a_pc_that_loses_power(far: Client) -> None:
+    await ask(far, do="look")
+    since = len(far.all)
+    cell = far.send("import time\nfor _ in range(50): time.sleep(0.1)")
+    await pushed(far, lambda d: d["running"] is not None, since)
+    far.desktop.lose_power()
+    seen = await pushed(far, lambda d: target(d, "pc")["phase"] == "quiet", since)
     assert target(seen, "pc")["reason"]
-    seen = await pushed(fresh, lambda d: d["moved"] is not None and d["moved"]["is_loss"], since)
+    seen = await pushed(far, lambda d: d["moved"] is not None and d["moved"]["is_loss"], since)
     assert (seen["moved"]["source"], seen["moved"]["target"]) == ("pc", "local")
     assert "pc was lost" in seen["moved"]["text"]
     assert seen["moved"]["is_news"]

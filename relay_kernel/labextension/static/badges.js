@@ -12,7 +12,8 @@ const isCode = (cell) => cell.model.type === "code";
 
 /** Show the badge of a cell; `now` is where it runs at this moment, if it does. */
 const show = (cell, now) => {
-  const area = cell.inputArea?.node;
+  // The input area itself cuts off what is below a single line.
+  const area = cell.inputArea?.node.parentElement;
   if (!area) return;
   const ran = cell.model.executionCount === null ? null : cell.model.getMetadata(KEY)?.target;
   const where = now ?? ran;
@@ -23,6 +24,7 @@ const show = (cell, now) => {
   }
   if (!badge) {
     badge = element("span", { class: "relay-Badge", role: "note" });
+    area.classList.add("relay-mod-badged");
     area.append(badge);
   }
   const words = now ? `runs at ${now}` : `ran at ${ran}`;

@@ -14,7 +14,9 @@ export const element = (tag, attributes = {}, ...children) => {
 
 /** Replace what is in `parent` if it would be other than it is, so that focus and scroll stay. */
 export const fill = (parent, ...children) => {
-  const made = children.filter((each) => each !== null && each !== undefined);
+  const made = children
+    .filter((each) => each !== null && each !== undefined)
+    .map((each) => (typeof each === "string" ? document.createTextNode(each) : each));
   const same =
     made.length === parent.childNodes.length &&
     made.every((each, index) => each.isEqualNode(parent.childNodes[index]));

@@ -3,8 +3,7 @@
 import { element, fill } from "./elements.js";
 import { announcement, parts } from "./words.js";
 
-export const makeItem = (lumino, toggle) => {
-  const { Widget } = lumino;
+export const makeItem = ({ Widget }, { Signal }, toggle) => {
   const button = element("button", {
     type: "button",
     class: "relay-Item",
@@ -17,24 +16,31 @@ export const makeItem = (lumino, toggle) => {
   const node = element("div", { class: "relay-ItemBox" }, button, spoken);
   const item = new Widget({ node });
   item.id = "relay-item";
-  item.addClass("jp-mod-highlighted");
   item.hide();
+  // A status bar shows its items by itself, but for those that say that they are not active.
+  const activeStateChanged = new Signal(item);
 
   return {
     widget: item,
+    activeStateChanged,
+    isActive: () => !item.isHidden,
     focus: () => button.focus(),
     setOpen: (isOpen) => button.setAttribute("aria-expanded", String(isOpen)),
     show: (overview) => {
-      item.setHidden(overview === null);
+      if (item.isHidden !== (overview === null)) {
+        item.setHidden(overview === null);
+        activeStateChanged.emit();
+      }
       if (overview === null) {
         spoken.textContent = "";
         return;
       }
-      const { mark, where, more } = parts(overview);
+      const { phase, where, more } = parts(overview);
       const text = [where, ...more].join(" · ");
+      button.className = `relay-Item relay-mod-${phase.word}`;
       fill(
         button,
-        element("span", { class: "relay-Mark", "aria-hidden": "true" }, mark),
+        element("span", { class: "relay-Mark", "aria-hidden": "true" }, phase.mark),
         element("span", { class: "relay-Where" }, where),
         element("span", {}, ` · ${more.join(" · ")}`),
       );

@@ -9,6 +9,7 @@ import {
   phaseOf,
   plural,
   size,
+  targetOf,
   trip,
 } from "./words.js";
 
@@ -84,7 +85,7 @@ const card = (overview, target) => {
   const about = [target.host, far && `${far} away`, role(overview, target)].filter(Boolean);
   return element(
     "li",
-    { class: "relay-Card", "data-phase": word, "data-primary": target.is_primary },
+    { class: `relay-Card relay-mod-${word}${target.is_primary ? " relay-mod-primary" : ""}` },
     element(
       "div",
       { class: "relay-CardHead" },
@@ -104,32 +105,34 @@ const card = (overview, target) => {
 
 const list = (label, items) => element("ul", { class: "relay-List", "aria-label": label }, ...items);
 
-const behind = (one) =>
-  element(
-    "li",
-    {},
-    element("code", {}, one.name),
-    ` (${one.type}) stays at ${one.target}`,
-    note(one.reason),
-  );
-
-const conflict = (one) => {
-  const folder = one.path.slice(0, one.path.lastIndexOf("/") + 1);
-  const copy = one.copy.includes("/") ? one.copy : `${folder}${one.copy}`;
+const behind = (overview, one) => {
+  const isThere = targetOf(overview, one.target).phase !== "absent";
   return element(
     "li",
     {},
-    "Two versions are kept:",
+    element("code", {}, one.name),
+    ` (${one.type}) ${isThere ? "stays" : "was"} at ${one.target}`,
+    note(one.reason),
+  );
+};
+
+const version = (whose, path) => [
+  element("dt", {}, whose),
+  element("dd", {}, element("code", {}, `~/${path}`)),
+];
+
+const conflict = (one) =>
+  element(
+    "li",
+    {},
+    "Two versions, both kept:",
     element(
       "dl",
       {},
-      element("dt", {}, "the server's"),
-      element("dd", {}, element("code", {}, `~/${one.path}`)),
-      element("dt", {}, `that of ${one.target}`),
-      element("dd", {}, element("code", {}, `~/${copy}`)),
+      ...version("the server's", one.path),
+      ...version(`that of ${one.target}`, one.copy),
     ),
   );
-};
 
 const files = (overview) => {
   const { is_kept: isKept, reason, conflicts, conflicts_total: total } = overview.files;
@@ -141,7 +144,7 @@ const files = (overview) => {
     if (count) found.push(element("p", {}, `${plural(count, "file")} on the way to or from ${target}`));
   }
   if (total) found.push(list("Conflicts", conflicts.map(conflict)));
-  if (total) found.push(note("Keep what you want, and say so with: relay files dismiss"));
+  if (total) found.push(note("Keep what you want, and take it off this list: relay files dismiss COPY"));
   if (isKept && !pending(overview) && !total) found.push(note("All files are equal."));
   return found;
 };
@@ -211,10 +214,12 @@ export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
             value: mode,
             onchange: () => use(mode),
           }),
-          modeLabel(overview, mode),
+          ...modeLabel(overview, mode).map((text, index) =>
+            index ? element("span", { class: "relay-Note" }, text) : text,
+          ),
         ),
       );
-      choice.replaceChildren(element("legend", {}, "Run cells, from the next one on"), ...radios);
+      choice.replaceChildren(element("legend", {}, "Run the next cells at"), ...radios);
     }
     for (const radio of choice.querySelectorAll("input")) {
       radio.checked = radio.value === overview.mode;
@@ -238,14 +243,14 @@ export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
         targets.body,
         element("ul", { class: "relay-Cards" }, ...overview.targets.map((t) => card(overview, t))),
       );
-      const more_ = overview.left_behind_total - overview.left_behind.length;
+      const unnamed = overview.left_behind_total - overview.left_behind.length;
       left.node.hidden = overview.targets.length === 1;
       fill(
         left.body,
         overview.left_behind.length
-          ? list("Variables", overview.left_behind.map(behind))
+          ? list("Variables", overview.left_behind.map((one) => behind(overview, one)))
           : note("None: all variables can travel."),
-        more_ > 0 ? note(`and ${more_} more`) : null,
+        unnamed ? note(`and ${unnamed} more`) : null,
       );
       kept.node.hidden = overview.targets.length === 1;
       fill(kept.body, ...files(overview));

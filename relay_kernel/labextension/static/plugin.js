@@ -28,7 +28,9 @@ export const plugin = async (shared, base) => {
   const [apputils, notebook, services, statusbar, ui] = await Promise.all(
     names.map((name) => shared(`@jupyterlab/${name}`)),
   );
-  const widgets = await shared("@lumino/widgets");
+  const [widgets, signaling] = await Promise.all(
+    ["widgets", "signaling"].map((name) => shared(`@lumino/${name}`)),
+  );
 
   const activate = (app, { tracker, bar, palette }) => {
     if (!tracker) return; // A page without notebooks.
@@ -50,7 +52,7 @@ export const plugin = async (shared, base) => {
       if (!panel.widget.isAttached) app.shell.add(panel.widget, "right", { rank: 700 });
       app.shell.activateById(panel.widget.id);
     };
-    const item = makeItem(widgets, toggle);
+    const item = makeItem(widgets, signaling, toggle);
     const refresh = () => {
       const overview = current()?.overview ?? null;
       const name = tracker.currentWidget?.title.label ?? "";
@@ -100,8 +102,13 @@ export const plugin = async (shared, base) => {
     tracker.forEach(follow);
     tracker.widgetAdded.connect((_, panelOf) => follow(panelOf));
     tracker.currentChanged.connect(refresh);
-    if (bar) bar.registerStatusItem("relay-kernel:item", { item: item.widget, rank: 1 });
-    else app.shell.add(item.widget, "menu", { rank: RANK });
+    if (bar) {
+      const { widget, isActive, activeStateChanged } = item;
+      const options = { item: widget, isActive, activeStateChanged, rank: 1 };
+      bar.registerStatusItem("relay-kernel:item", options);
+    } else {
+      app.shell.add(item.widget, "menu", { rank: RANK });
+    }
     app.commands.addCommand(OPEN, {
       label: "Show or Hide Where Cells Run (Relay)",
       isEnabled: () => current()?.overview != null,

@@ -65,7 +65,7 @@ export const parts = (overview) => {
   if (files) found.push(`${plural(files, "file")} pending`);
   const conflicts = overview.files.conflicts_total;
   if (conflicts) found.push(plural(conflicts, "conflict"));
-  return { mark: phaseOf(overview, primary).mark, where: primary.name, more: found };
+  return { phase: phaseOf(overview, primary), where: primary.name, more: found };
 };
 
 /** What is read out when it changes: not every cell, but where they run and how that is. */
@@ -78,8 +78,8 @@ export const announcement = (overview) => {
   return said.join(". ");
 };
 
+/** What a choice is called, and what it means. */
 export const modeLabel = (overview, mode) => {
-  if (mode === "auto") return "Automatic";
-  return mode === "local" ? "local, this server" : mode;
+  if (mode === "auto") return ["Automatic", `${overview.targets[0].name} if it is there`];
+  return mode === "local" ? ["local", "this server"] : [mode, targetOf(overview, mode).host];
 };
-
