@@ -6,18 +6,33 @@ import asyncio
 import contextlib
 import os
 import shutil
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
+from relay_kernel.link.clock import now
+
 #: Seconds that ``nvidia-smi`` may take. One that hangs, as it does behind a GPU that has fallen off
 #: its bus, costs the figures alone.
 PATIENCE = 2.0
+#: Seconds for one that was killed to be gone.
+GONE = 5.0
+#: Seconds for which one that hung is left alone.
+REST = 300.0
 _MIB = 1 << 20
 _QUERY = (
     "--query-gpu=name,utilization.gpu,memory.used,memory.total",
     "--format=csv,noheader,nounits",
 )
+
+
+@dataclass
+class _Hung:
+    until: float = 0.0
+
+
+_hung = _Hung()
 
 
 async def measure() -> dict[str, Any]:
@@ -37,7 +52,7 @@ async def measure() -> dict[str, Any]:
 
 async def _gpus() -> list[dict[str, Any]]:
     program = shutil.which("nvidia-smi")
-    if program is None:
+    if program is None or now() < _hung.until:
         return []
     process = await asyncio.create_subprocess_exec(
         program,
@@ -50,11 +65,12 @@ async def _gpus() -> list[dict[str, Any]]:
         async with asyncio.timeout(PATIENCE):
             said, _ = await process.communicate()
     except TimeoutError:
+        # It may not even heed the signal: another one would only stand beside it.
+        _hung.until = now() + REST
+        process.kill()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), GONE)
         return []
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
     return gpus(said.decode(errors="replace"))
 
 

@@ -156,7 +156,7 @@ async def test_files_packages_and_gpus(lab: Lab, notebook: NotebookPage, desktop
     await notebook.open("all.ipynb")
     await notebook.run(1)
     await notebook.start(0)
-    parts = ("pc", "safe up to [6] of [7]", "local filling", "3 files pending", "1 conflict")
+    parts = ("pc", "safe up to [6] of [7]", "3 files pending", "1 conflict")
     await expect(notebook.item).to_contain_text(" · ".join(parts))
     await notebook.item.click()
     gpu = notebook.card("pc").get_by_role("meter", name="GPU", exact=True)

@@ -38,12 +38,27 @@ export const wasLost = (overview, target) =>
 export const phaseOf = (overview, target) =>
   wasLost(overview, target) ? { mark: "×", word: "lost" } : PHASES[target.phase];
 
-/** What is not as it should be, or under way: at most one word for each target. */
-export const states = (overview) =>
-  overview.targets
-    .filter((each) => (each.is_primary ? each.phase === "quiet" : each.phase !== "ready"))
-    .filter((each) => each.phase !== "absent" || wasLost(overview, each))
-    .map((each) => ({ name: each.name, word: phaseOf(overview, each).word, each }));
+/** Whether cells will run at a target as soon as it is ready. */
+const isAwaited = (overview, target) => {
+  const places = overview.targets.map((each) => each.name);
+  const isPreferred = places.indexOf(target.name) < places.indexOf(overview.primary);
+  return overview.mode === target.name || (overview.mode === "auto" && isPreferred);
+};
+
+/** Targets that are not as they should be. */
+const troubles = (overview) =>
+  overview.targets.filter((each) => each.phase === "quiet" || wasLost(overview, each));
+
+/** Targets that are on their way to run cells; a standby that gets a copy is nothing to speak of. */
+const coming = (overview) =>
+  overview.targets.filter(
+    (each) => ["linked", "filling"].includes(each.phase) && isAwaited(overview, each),
+  );
+
+const said = (overview, target) => {
+  const { word } = phaseOf(overview, target);
+  return target.is_primary ? word : `${target.name} ${word}`;
+};
 
 export const pending = (overview) =>
   Object.values(overview.files.pending).reduce((sum, each) => sum + each, 0);
@@ -58,8 +73,8 @@ const safety = (overview) => {
 export const parts = (overview) => {
   const primary = targetOf(overview, overview.primary);
   const found = [safety(overview)];
-  for (const { name, word } of states(overview)) {
-    found.push(name === overview.primary ? word : `${name} ${word}`);
+  for (const target of [...troubles(overview), ...coming(overview)]) {
+    found.push(said(overview, target));
   }
   const files = pending(overview);
   if (files) found.push(`${plural(files, "file")} pending`);
@@ -68,14 +83,15 @@ export const parts = (overview) => {
   return { phase: phaseOf(overview, primary), where: primary.name, more: found };
 };
 
-/** What is read out when it changes: not every cell, but where they run and how that is. */
+/** What is read out when it changes: not every cell, but where they run and what is wrong. */
 export const announcement = (overview) => {
-  const said = [`Cells run at ${overview.primary}`];
-  for (const { name, word } of states(overview)) said.push(`${name} is ${word}`);
-  if (overview.files.conflicts_total) {
-    said.push(plural(overview.files.conflicts_total, "file conflict"));
+  const words = [`Cells run at ${overview.primary}`];
+  for (const target of troubles(overview)) {
+    words.push(`${target.name} is ${phaseOf(overview, target).word}`);
   }
-  return said.join(". ");
+  const conflicts = overview.files.conflicts_total;
+  if (conflicts) words.push(plural(conflicts, "file conflict"));
+  return words.join(". ");
 };
 
 /** What a choice is called, and what it means. */
