@@ -438,5 +438,4 @@ class Relay:
                 self.emit(said.event)
             if not said.text:
                 continue
-            content = {"name": "stdout" if said.ok else "stderr", "text": said.text + "\n"}
-            self.front.publish("stream", content, cell.request.header)
+            self._voice.show(cell, said.text, said.html, ok=said.ok)

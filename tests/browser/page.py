@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.browser.lab import Lab
 
 _ENDED = re.compile(r"\[\d+\]:")
-_ON_PC = re.compile(r"pc +ready +runs the cells")
+_ON_PC = re.compile(r"pc\s*ready\s*runs the cells")
 _STARTED = re.compile(r"\[(\*|\d+)\]:")
 
 
