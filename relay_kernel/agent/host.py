@@ -1,9 +1,9 @@
 """The agent of one kernel: orders come in over a session, reports go out.
 
 Orders: ``start``, ``frames``, ``interrupt``, ``warm``, ``apply``, ``capture``, ``want``,
-``chunk``.
+``chunk``, ``usage``.
 Reports: ``started``, ``failed``, ``died``, ``frames``, ``captured``, ``uncaptured``, ``applied``,
-``unapplied``, ``want``, ``chunk``. ``docs/protocol.md`` says what each holds.
+``unapplied``, ``want``, ``chunk``, ``usage``. ``docs/protocol.md`` says what each holds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from relay_kernel.agent.machine import check_python
 from relay_kernel.agent.mirrored import another, mirror_of, usable
 from relay_kernel.agent.process import KernelProcess
 from relay_kernel.agent.staging import Staging
+from relay_kernel.agent.usage import measure
 from relay_kernel.core.errors import RelayError
 from relay_kernel.core.fence import Fence, Terms
 from relay_kernel.store.chunks import Store, StoreError
@@ -104,6 +105,7 @@ class KernelHost:
             "capture": self._on_capture,
             "want": self._on_want,
             "chunk": self._on_chunk,
+            "usage": lambda message: self._spawn(self._measure()),
         }
         carrier.bulk_source = self._wanted.next
 
@@ -188,6 +190,9 @@ class KernelHost:
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+
+    async def _measure(self) -> None:
+        self._report("usage", **await measure())
 
     def _on_interrupt(self, message: Message) -> None:
         if self._kernel:

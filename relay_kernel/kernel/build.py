@@ -92,7 +92,7 @@ def build(
         callbacks.event,
         primary=lambda: (router.primary, router.epoch),
         about=lambda text, cell: about(setup.path, setup.notebook, text, cell, time.time()),
-        on_safe=lambda: status.changed(),
+        on_safe=lambda: relay.changed(),
     )
     infos: dict[str, dict[str, Any]] = {}
     restore = Restore(kept, state, setup.path or setup.notebook, infos, held)

@@ -37,6 +37,8 @@ class Cell:
     """The kernel that runs it now has begun it."""
     stopped: bool = False
     """The user pressed stop before that."""
+    count: int | None = None
+    """Its execution count, once a kernel has answered it."""
     ended: bool = False
     """R itself ended it: what a kernel still says of it is stale."""
     shown: Shown = field(default_factory=Shown)
@@ -78,6 +80,15 @@ class Cells:
     def of(self, message_id: str) -> Cell | None:
         """The cell whose request has this message id."""
         return self._by_id.get(message_id)
+
+    def count_after(self, number: int) -> int:
+        """The execution count when the cell ``number`` had ended; 0: before the first."""
+        while number > 0:
+            cell = self._by_number.get(number)
+            if cell and cell.count is not None:
+                return cell.count
+            number -= 1
+        return 0
 
     def forget(self, kept: int) -> None:
         """The cells up to ``kept`` will never run again: drop what they showed."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.errors import RelayError
+from relay_kernel.core.overview import EnvironmentView
 from relay_kernel.files import report
 from relay_kernel.files.plane import name_of
 from relay_kernel.hub.client import START_TIMEOUT, reach
@@ -45,7 +46,7 @@ class NotebookFiles:
     """
 
     def __init__(self, places: Places, folder: Path, spec: str, config: Config) -> None:
-        self._places = places
+        self.places = places
         self._folder = folder
         self._spec = spec
         self._mirrored = _is_mirrored(spec, config)
@@ -84,7 +85,7 @@ class NotebookFiles:
     async def _stay(self) -> None:
         """One connection's life."""
         async with asyncio.timeout(START_TIMEOUT):
-            reader, self._writer = await reach(self._places, FILES)
+            reader, self._writer = await reach(self.places, FILES)
         using = asyncio.ensure_future(self._use())
         try:
             while line := await reader.readline():
@@ -183,16 +184,32 @@ class NotebookFiles:
             return False
         return bool(answer.get("caught_up"))
 
+    def environment_views(self) -> tuple[EnvironmentView, ...]:
+        """How the environment of the notebook's kernel stands at each target that mirrors it."""
+        known = read_envs(self.places).get(self._spec, {}) if self._mirrored else {}
+        return tuple(
+            EnvironmentView(target, state["phase"], state["why"], tuple(state["drift"]))
+            for target, state in sorted(known.items())
+        )
+
+    async def conflicts(self) -> list[dict[str, Any]]:
+        """The conflicts of all folders, if the plane runs; the oldest first.
+
+        Raises:
+            RelayError: it does not answer.
+        """
+        answer = await ask_plane(self.places, {"do": "conflicts"}, start=False)
+        found: list[dict[str, Any]] = answer["conflicts"]
+        return found
+
     def environments(self) -> list[str]:
         """A line for each target that mirrors the environment of the notebook's kernel."""
-        if not self._mirrored:
-            return []
         lines = []
-        for target, state in sorted(read_envs(self._places).get(self._spec, {}).items()):
-            count = len(state["drift"])
+        for each in self.environment_views():
+            count = len(each.drift)
             many = "1 difference" if count == 1 else f"{count} differences"
-            why = f": {state['why']}" if state["why"] else ""
-            line = f"environment of {self._spec} at {target}: {state['phase']}{why}"
+            why = f": {each.reason}" if each.reason else ""
+            line = f"environment of {self._spec} at {each.target}: {each.phase}{why}"
             lines.append(line + (f", {many}: see `relay kernels`" if count else ""))
         return lines
 
@@ -227,7 +244,7 @@ class NotebookFiles:
     async def _ask(self, wish: dict[str, Any]) -> dict[str, Any]:
         if not self._wanted:
             raise RelayError(f"no folder is kept equal: {self.why}")
-        return await ask_plane(self._places, wish)
+        return await ask_plane(self.places, wish)
 
 
 def _obstacle(folder: Path, config: Config) -> str:

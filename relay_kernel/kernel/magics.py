@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL, Phase
+from relay_kernel.kernel.markup import paragraphs, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from relay_kernel.core.router import Router
     from relay_kernel.kernel.barrier import Barrier
     from relay_kernel.kernel.files import NotebookFiles
@@ -49,11 +52,13 @@ class Notebook(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What to print in the cell, and what to do."""
+    """What to show in the cell, and what to do."""
 
     text: str
     event: ev.Event | None = None
     ok: bool = True
+    html: str = ""
+    """The same for a front end that shows HTML; empty: the text is printed."""
 
 
 def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
@@ -61,11 +66,11 @@ def answer(words: tuple[str, ...], notebook: Notebook) -> Answer:
     names = list(notebook.router.names)
     match words:
         case ():
-            return Answer(_status(notebook))
+            return _status(notebook)
         case ("?",):
             return Answer(HELP)
         case ("vars",):
-            return Answer(_variables(notebook))
+            return _variables(notebook)
         case ("wait",):
             return Answer(_safe(notebook))
         case ("files", *_):
@@ -96,27 +101,29 @@ def _chosen(words: tuple[str, ...], names: list[str]) -> Answer | None:
     return None
 
 
-def _status(notebook: Notebook) -> str:
+def _status(notebook: Notebook) -> Answer:
     router = notebook.router
-    rows = []
-    for name in router.names:
-        target = router.targets[name]
-        role = "runs the cells" if name == router.primary else _standby(notebook, name)
-        link = notebook.links[name]
-        far = name != LOCAL and target.phase in {Phase.READY, Phase.FILLING, Phase.LINKED}
-        where = f"on {link.greeting.get('host')}, {link.rtt_ms} ms away" if far else ""
-        why = target.reason if target.phase in {Phase.ABSENT, Phase.QUIET} else ""
-        extra = "; ".join(part for part in (role, where, why) if part)
-        rows.append(f"{name:<10} {target.phase.value:<8} {extra}")
+    rows = [_target(notebook, name) for name in router.names]
     choice = f"forced to {router.forced}" if router.forced else "auto"
-    rows.append(
+    notes = [
         f"{_safe(notebook)}; epoch {router.epoch}; "
-        f"target: {choice}; on_loss: {router.policy.on_loss}"
-    )
-    rows += notebook.files.environments()
+        f"target: {choice}; on_loss: {router.policy.on_loss}",
+        *notebook.files.environments(),
+    ]
     if hint := notebook.restore.hint():
-        rows.append(hint)
-    return "\n".join(rows)
+        notes.append(hint)
+    lines = [f"{name:<10} {phase:<8} {extra}" for name, phase, extra in rows]
+    html = table("Targets", ("Target", "Phase", ""), rows) + paragraphs(notes)
+    return Answer("\n".join([*lines, *notes]), html=html)
+
+
+def _target(notebook: Notebook, name: str) -> tuple[str, str, str]:
+    target, link = notebook.router.targets[name], notebook.links[name]
+    role = "runs the cells" if name == notebook.router.primary else _standby(notebook, name)
+    far = name != LOCAL and target.phase in {Phase.READY, Phase.FILLING, Phase.LINKED}
+    where = f"on {link.greeting.get('host')}, {link.rtt_ms} ms away" if far else ""
+    why = target.reason if target.phase in {Phase.ABSENT, Phase.QUIET} else ""
+    return name, target.phase.value, "; ".join(part for part in (role, where, why) if part)
 
 
 def _safe(notebook: Notebook) -> str:
@@ -130,15 +137,29 @@ def _standby(notebook: Notebook, name: str) -> str:
     return f"holds the variables after cell {target.applied}" if target.kernel else ""
 
 
-def _variables(notebook: Notebook) -> str:
-    names, behind = notebook.state.variables()
+def _variables(notebook: Notebook) -> Answer:
+    state = notebook.state
+    names, behind = state.variables()
     names = [name for name in names if name not in behind]
-    rows = [f"{_safe(notebook)}: {', '.join(names) if names else 'no variables'}"]
-    for name, why in sorted(behind.items()):
-        rows.append(f"{name} ({why['type']}) stays where it is: {why['reason']}")
-    for target, problems in notebook.state.problems.items():
-        rows += [f"{name} did not arrive at {target}: {why}" for name, why in problems.items()]
-    for target, parked in notebook.state.parked.items():
-        rows += [f"{name} is kept on disk at {target}: {why}" for name, why in parked.items()]
-    rows += notebook.state.remarks()
-    return "\n".join(rows)
+    first = f"{_safe(notebook)}: {', '.join(names) if names else 'no variables'}"
+    rows = [
+        *(
+            (f"{name} ({why['type']})", "stays where it is", why["reason"])
+            for name, why in sorted(behind.items())
+        ),
+        *_elsewhere(state.problems, "did not arrive at"),
+        *_elsewhere(state.parked, "is kept on disk at"),
+    ]
+    remarks = state.remarks()
+    lines = [f"{name} {what}: {why}" for name, what, why in rows]
+    html = (
+        paragraphs([first])
+        + table("Variables that stay behind", ("Variable", "", "Why"), rows)
+        + paragraphs(remarks)
+    )
+    return Answer("\n".join([first, *lines, *remarks]), html=html)
+
+
+def _elsewhere(found: dict[str, dict[str, str]], what: str) -> Iterator[tuple[str, str, str]]:
+    for target, reasons in found.items():
+        yield from ((name, f"{what} {target}", why) for name, why in reasons.items())

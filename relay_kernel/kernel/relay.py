@@ -17,6 +17,7 @@ from relay_kernel.kernel.barrier import Barrier
 from relay_kernel.kernel.cells import Cell, Cells
 from relay_kernel.kernel.info import InfoDesk
 from relay_kernel.kernel.magics import answer
+from relay_kernel.kernel.onlookers import Onlookers
 from relay_kernel.kernel.outputs import Outputs
 from relay_kernel.kernel.owed import Owed
 from relay_kernel.kernel.question import Question
@@ -93,6 +94,7 @@ class Relay:
             self._answer_directives,
         )
         self._desk = InfoDesk(front, lambda: self.infos.get(router.primary), self._voice.still_busy)
+        self.onlookers = Onlookers(front, self, self._voice)
         self._stopping = Stopping(router, links, self.cells)
         self._owed = Owed(router, self.cells, self._end_answered)
         self._warm = False
@@ -127,6 +129,7 @@ class Relay:
             "unapplied": lambda t, m: self.state.unapplied(t, m.head),
             "want": lambda t, m: self.state.wanted(t, m.head["keys"]),
             "chunk": self.state.chunk,
+            "usage": lambda t, m: self.onlookers.measured(t, m.head),
         }
 
     # ------------------------------------------------------------------ the router
@@ -147,7 +150,12 @@ class Relay:
         self.switchboard.watch()
         self._owed.watch()
         self._arm()
+        self.changed()
+
+    def changed(self) -> None:
+        """Something may have changed that others are told of, beside the cells."""
         self._status.changed()
+        self.onlookers.changed()
 
     def _arm(self) -> None:
         if self._timer:
@@ -184,7 +192,7 @@ class Relay:
         try:
             if handle and not message.header.get("subshell_id"):
                 handle(message)
-            else:
+            elif not self.onlookers.take(message):
                 self.switchboard.take(message)
                 self.switchboard.watch()
         except ProtocolError as error:
@@ -251,6 +259,7 @@ class Relay:
 
     async def close(self, reason: str) -> None:
         """End the kernels at all targets, and what is kept for them."""
+        self.onlookers.close()
         await self.state.finish(lambda: bool(self.router.unkept))
         ends = [asyncio.ensure_future(link.close(reason)) for link in self.links.values()]
         await asyncio.wait(ends, timeout=_CLOSE_TIMEOUT)
@@ -412,7 +421,7 @@ class Relay:
             cell.replied = True
             content = frames.content
             count = content.get("execution_count", self._voice.execution_count)
-            self._voice.execution_count = count
+            self._voice.execution_count = cell.count = count
             metadata = {**frames.metadata, "relay": self._voice.about(cell)}
             self.front.send(frames.with_metadata(metadata))
             self._desk.release(cell.number)
@@ -429,5 +438,4 @@ class Relay:
                 self.emit(said.event)
             if not said.text:
                 continue
-            content = {"name": "stdout" if said.ok else "stderr", "text": said.text + "\n"}
-            self.front.publish("stream", content, cell.request.header)
+            self._voice.show(cell, said.text, said.html, ok=said.ok)

@@ -80,6 +80,8 @@ class StateMover:
         self.restored: tuple[list[str], dict[str, dict[str, str]]] = ([], {})
         """What :meth:`variables` said of the state that was restored last."""
         self._newest: Snapshot | None = None
+        self._read: tuple[bytes, dict[str, Any]] = (b"", {})
+        """The manifest that was read last, and what it says."""
         self._coming: Snapshot | None = None
         self._whole: Snapshot | None = None
         self._saved: Snapshot | None = None
@@ -251,14 +253,24 @@ class StateMover:
         """The names in the newest snapshot, and those left behind with type and reason."""
         if self._newest is None:
             return [], {}
-        manifest = json.loads(self._newest.manifest)
+        manifest = self._manifest(self._newest)
         return manifest["names"], manifest["left_behind"]
+
+    @property
+    def source(self) -> str:
+        """Where the newest snapshot was taken, and so where that is which it left behind."""
+        return self._newest.source if self._newest else LOCAL
+
+    def _manifest(self, snapshot: Snapshot) -> dict[str, Any]:
+        if self._read[0] is not snapshot.manifest:
+            self._read = (snapshot.manifest, json.loads(snapshot.manifest))
+        return self._read[1]
 
     def remarks(self) -> list[str]:
         """What else a person should know of the newest snapshot: a line for each."""
         if self._newest is None:
             return []
-        manifest = json.loads(self._newest.manifest)
+        manifest = self._manifest(self._newest)
         lines = [
             f"{name} changed while it was packed: what travels of it is of no single moment"
             for name in manifest.get("live", [])

@@ -83,6 +83,17 @@ class Voice:
             text = "".join(f"[relay] {line}\n" for line in lines)
             self._front.publish("stream", {"name": "stderr", "text": text}, cell.request.header)
 
+    def show(self, cell: Cell, text: str, html: str, *, ok: bool) -> None:
+        """Show what a line of the cell is answered, as HTML too if there is any."""
+        header = cell.request.header
+        if html:
+            data = {"text/plain": text, "text/html": html}
+            content = {"data": data, "metadata": {}, "transient": {}}
+            self._front.publish("display_data", content, header)
+        else:
+            stream = {"name": "stdout" if ok else "stderr", "text": text + "\n"}
+            self._front.publish("stream", stream, header)
+
     def still_busy(self) -> None:
         """Something beside the running cell ended; front ends show the last state they hear."""
         running = self._router.running

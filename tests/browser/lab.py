@@ -79,6 +79,9 @@ async def jupyterlab(folder: Path, relay_home: Path) -> AsyncIterator[Lab]:
         "RELAY_HOME": relay_home,
     }
     shutil.copytree(REPO / "kernelspecs", folder / "data" / "kernels")
+    # That of the checkout goes before an installed one.
+    extension = REPO / "relay_kernel" / "labextension"
+    shutil.copytree(extension, folder / "labextensions" / "relay-kernel")
     for name, settings in SETTINGS.items():
         path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +92,7 @@ async def jupyterlab(folder: Path, relay_home: Path) -> AsyncIterator[Lab]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
         *(f"--IdentityProvider.token={token}", "--ServerApp.port=0"),
+        f"--LabServerApp.extra_labextensions_path={folder / 'labextensions'}",
         *(
             "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

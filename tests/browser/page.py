@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tests.browser.lab import Lab
 
 _ENDED = re.compile(r"\[\d+\]:")
-_ON_PC = re.compile(r"pc +ready +runs the cells")
+_ON_PC = re.compile(r"pc\s*ready\s*runs the cells")
 _STARTED = re.compile(r"\[(\*|\d+)\]:")
 
 
@@ -41,7 +42,7 @@ class NotebookPage:
         """What went wrong in the page itself, uncaught."""
         self._places = places
         self._pictures = pictures
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(f"{error}\n{error.stack}"))
 
     # ------------------------------------------------------------------ open
 
@@ -51,6 +52,12 @@ class NotebookPage:
         place = f"/lab/workspaces/{stem}/tree/{name}?token={self.lab.token}"
         await self.page.goto(self.lab.address + place)
         await self.is_idle()
+
+    async def open_in_notebook(self, name: str) -> None:
+        """Open a notebook in Notebook 7, and wait until its kernel is idle."""
+        place = f"/notebooks/{name}?token={self.lab.token}"
+        await self.page.goto(self.lab.address + place)
+        await expect(self.light).to_have_attribute("data-status", "idle")
 
     async def is_on_pc(self, cell: int) -> None:
         """Wait until the PC holds the state, and see with a cell of ``%relay`` that it runs."""
@@ -126,6 +133,46 @@ class NotebookPage:
         await self.editor(number).click()
         await self.page.keyboard.press("Control+A")
         await self.page.keyboard.insert_text(code)
+
+    # ------------------------------------------------------------------ the extension
+
+    @property
+    def item(self) -> Locator:
+        """The button that says where cells run."""
+        return self.page.locator("button.relay-Item")
+
+    @property
+    def panel(self) -> Locator:
+        """What it opens."""
+        return self.page.get_by_role("region", name="Where cells run")
+
+    @property
+    def spoken(self) -> Locator:
+        """What is read out of the item when it changes."""
+        return self.page.locator(".relay-ItemBox [role=status]")
+
+    def choice(self, mode: str) -> Locator:
+        """One of the places to run the next cells at."""
+        return self.panel.get_by_role("radio", name=mode)
+
+    def card(self, target: str) -> Locator:
+        """What the panel says of a target."""
+        strong = self.page.locator("strong", has_text=re.compile(f"^{target}$"))
+        return self.panel.locator(".relay-Card").filter(has=strong)
+
+    def badge(self, number: int) -> Locator:
+        """Where a cell ran, below its number."""
+        return self.cell(number).locator(".relay-Badge")
+
+    def notice(self, text: str) -> Locator:
+        """What JupyterLab shows in its corner for a while."""
+        return self.page.get_by_role("alert").filter(has_text=text)
+
+    async def metadata(self, name: str) -> str:
+        """Save the notebook that is in front; the metadata of all its cells, as JSON."""
+        await self.save()
+        cells = json.loads((self.lab.folder / name).read_text())["cells"]
+        return json.dumps([cell["metadata"] for cell in cells])
 
     # ------------------------------------------------------------------ the kernel
 

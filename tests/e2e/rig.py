@@ -73,6 +73,12 @@ class Result:
         return "".join(content["text"] for content in contents if content["name"] == name)
 
     @property
+    def said(self) -> str:
+        """What it shows on a terminal: stdout, and the text of what it displays."""
+        shown = [m["content"] for m in self.messages if m["msg_type"] == "display_data"]
+        return self.text() + "".join(content["data"]["text/plain"] for content in shown)
+
+    @property
     def value(self) -> str:
         """The text of the execute_result."""
         (found,) = [m for m in self.messages if m["msg_type"] == "execute_result"]

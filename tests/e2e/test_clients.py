@@ -49,7 +49,7 @@ async def test_nbclient_runs_a_notebook() -> None:
     printed, computed, shown = (cell.outputs[0] for cell in made.cells[1:])
     assert printed.text == "21\n"
     assert computed.data["text/plain"] == "42"
-    assert "runs the cells" in shown.text
+    assert "runs the cells" in shown.data["text/plain"]
     assert made.cells[2].execution_count == 3
 
 

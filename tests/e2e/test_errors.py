@@ -37,7 +37,7 @@ async def complaint_of(tmp_path: Path) -> str:
         result = await first_notice(notebook)
         assert result.value == "42"
         assert (await notebook.run("1")).notices == ""
-        status = (await notebook.run("%relay")).text()
+        status = (await notebook.run("%relay")).said
         (line,) = result.notices.splitlines()
         assert line.removeprefix("[relay] pc: ")[:40] in status or "config.toml" in line
         return line
@@ -142,7 +142,7 @@ async def test_a_pc_that_is_not_there_is_no_reason_to_complain(
         result = await notebook.run("6 * 7")
         assert (result.value, result.target, result.notices) == ("42", "local", "")
         async with asyncio.timeout(SOON):
-            while words not in (await notebook.run("%relay")).text():
+            while words not in (await notebook.run("%relay")).said:
                 await asyncio.sleep(0.05)
         forced = await notebook.run("%%relay pc\n1")
         assert forced.reply["content"]["ename"] == "RelayTargetUnavailable"

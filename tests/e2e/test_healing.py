@@ -57,7 +57,7 @@ async def everything_is_safe(notebook: Notebook) -> None:
     last = None
     async with asyncio.timeout(SOON):
         while True:
-            said = (await notebook.run("%relay")).text()
+            said = (await notebook.run("%relay")).said
             safe, head = said.rsplit("safe up to cell ", 1)[1].split(";")[0].split(" of ")
             last = last or int(head)
             if int(safe) >= last and "filling" not in said and "linked" not in said:

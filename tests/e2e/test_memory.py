@@ -17,7 +17,7 @@ async def test_it_is_said_and_loaded_when_a_cell_names_it(notebook: Notebook, de
     assert (tight.target, tight.status) == ("local", "ok")
     await notebook.run_on("pc", "big = np.arange(6_000_000)")
     await everything_is_safe(notebook)
-    said = (await notebook.run("%relay vars")).text()
+    said = (await notebook.run("%relay vars")).said
     assert "\nbig is kept on disk at local: it needs 45 MiB and " in said
     assert "did not arrive" not in said
 

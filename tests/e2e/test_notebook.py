@@ -159,7 +159,7 @@ comm.on_msg(got.append)
 class TestMagics:
     async def test_relay_shows_where_things_are(self, alone: Notebook) -> None:
         await alone.run("x = 1")
-        text = (await alone.run("%relay")).text()
+        text = (await alone.run("%relay")).said
         assert "local" in text
         assert "runs the cells" in text
         assert "on_loss: rerun" in text
@@ -177,7 +177,7 @@ class TestMagics:
 
     async def test_vars_names_what_stays_behind(self, alone: Notebook) -> None:
         await alone.run("good = 1; bad = (i for i in range(3))")
-        text = (await alone.run("%relay vars")).text()
+        text = (await alone.run("%relay vars")).said
         assert "good" in text
         assert "bad (generator)" in text
 

@@ -44,7 +44,7 @@ async def left(notebook: Notebook, places: Places) -> None:
 async def check(again: Notebook, target: str) -> None:
     """Nothing is there by itself; then everything is."""
     assert (await again.run("sorted(n for n in globals() if n in ('big', 'tell'))")).value == "[]"
-    status = (await again.run("%relay")).text()
+    status = (await again.run("%relay")).said
     assert "`%relay restore` puts it back" in status
     said = await again.run("%relay restore --replace")
     assert said.text().startswith("restored: 9 variables as after cell "), said.text()
@@ -52,7 +52,7 @@ async def check(again: Notebook, target: str) -> None:
     result = await again.run("tell(), first, 42 in Out.values(), '40 + 2' in In", within=SOON)
     assert (result.target, result.value) == (target, "((True, True), 1, True, True)")
     assert result.count > said.count > 3
-    assert "puts it back" not in (await again.run("%relay")).text()
+    assert "puts it back" not in (await again.run("%relay")).said
 
 
 class TestAfterAPowerCut:

@@ -150,3 +150,29 @@ class TestOrders:
         assert answer(("?",), book) == Answer(HELP)
         for word in ("vars", "auto", "TARGET", "on_loss", "%%relay"):
             assert word in HELP
+
+
+class TestMarkup:
+    """What a page shows is what a terminal prints."""
+
+    def test_the_status_is_a_table_with_the_same_words(self, book: Notebook) -> None:
+        book.feed(ev.TargetOpened(PC), ev.KernelStarted(PC), ev.LinkClosed(PC, "<cut> & gone"))
+        said = answer((), book)
+        assert '<table aria-label="Targets">' in said.html
+        assert ">pc</th>" in said.html
+        assert ">quiet</td>" in said.html
+        assert "&lt;cut&gt; &amp; gone" in said.html
+        assert "<cut>" in said.text
+        for line in said.text.splitlines()[2:]:
+            assert f"<p>{line}</p>" in said.html
+        assert "color" not in said.html
+
+    async def test_what_stays_behind_is_a_table(self, book: Notebook) -> None:
+        book.run(1, LOCAL)
+        captured(book, 1, ["a"], {"<f>": {"type": "TextIOWrapper", "reason": "of one machine"}})
+        html = answer(("vars",), book).html
+        assert ">&lt;f&gt; (TextIOWrapper)</th>" in html
+        assert ">of one machine</td>" in html
+
+    def test_where_nothing_stays_behind_there_is_no_table(self, book: Notebook) -> None:
+        assert "<table" not in answer(("vars",), book).html

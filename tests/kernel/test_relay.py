@@ -29,12 +29,14 @@ class Heard(FrontEnd):
         super().__init__(SESSION, {}, lambda message: None, {})
         self.said: list[str] = []
         self.sent: list[KernelFrames] = []
+        self.published: list[tuple[str, dict[str, Any]]] = []
 
     def send(self, message: KernelFrames) -> None:
         self.sent.append(message)
         self._hear(message.type, message.content)
 
     def _make(self, channel: str, msg_type: str, content: dict[str, Any], *_: Any) -> None:
+        self.published.append((msg_type, content))
         self._hear(msg_type, content)
 
     def _hear(self, msg_type: str, content: dict[str, Any]) -> None:

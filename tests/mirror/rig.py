@@ -94,7 +94,7 @@ class Jupyter:
         config.mkdir(parents=True)
         shutil.copy(_MIRROR / "server_config.json", config / "relay_kernel.json")
         extensions = self.prefix / "share" / "jupyter" / "labextensions"
-        shutil.copytree(_MIRROR / "labextension", extensions / "relay-kernel")
+        shutil.copytree(REPO / "relay_kernel" / "labextension", extensions / "relay-kernel")
 
     def restrict(self) -> None:
         """From now on its processes may write only where modes allow it, root's too."""

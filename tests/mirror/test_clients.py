@@ -49,9 +49,13 @@ def write_notebook(jupyter: Jupyter, *cells: str, name: str = "relay-science") -
 
 
 def outputs(path: Path) -> list[str]:
-    """What each cell of a notebook has printed."""
+    """What each cell of a notebook has printed, or shows as text."""
     cells = nbformat.read(path, 4).cells
-    return ["".join(o.get("text", "") for o in cell.outputs) for cell in cells]
+    return ["".join(map(as_text, cell.outputs)) for cell in cells]
+
+
+def as_text(output: nbformat.NotebookNode) -> str:
+    return output.get("text", "") or output.get("data", {}).get("text/plain", "")
 
 
 def test_jupyter_kernelspec_list(science: Jupyter) -> None:

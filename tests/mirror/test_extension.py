@@ -210,7 +210,7 @@ async def test_two_servers_do_not_fight(jupyter: Jupyter) -> None:
 
 
 def test_jupyterlabs_extension_is_of_this_version_and_whole() -> None:
-    folder = Path(relay_kernel.__file__).parent / "mirror" / "labextension"
+    folder = Path(relay_kernel.__file__).parent / "labextension"
     about = json.loads((folder / "package.json").read_text())
     assert about["version"] == relay_kernel.__version__
     assert (folder / about["jupyterlab"]["_build"]["load"]).is_file()

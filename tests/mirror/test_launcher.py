@@ -78,7 +78,7 @@ async def test_a_tile_for_a_kernel_that_was_just_installed(
         await page.keyboard.insert_text("import sys; print(sys.prefix)\n%relay")
         await page.keyboard.press("Control+Enter")
         output = page.locator(".jp-Notebook .jp-CodeCell .jp-Cell-outputArea").first
-        await expect(output).to_contain_text(re.compile(r"local +ready +runs the cells"))
+        await expect(output).to_contain_text(re.compile(r"local\s*ready\s*runs the cells"))
         await expect(output).to_contain_text(str(jupyter.prefix))
         await page.screenshot(path=pictures / "mirror-notebook.png")
         await browser.close()

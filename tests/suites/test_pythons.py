@@ -186,7 +186,7 @@ async def check_a_switch(notebook: Notebook, start: str, end: str) -> None:
     checked = await notebook.run_on(end, CHECK)
     assert checked.status == "ok", checked.error
     assert checked.value == "'all well'"
-    told = made.notices + moved.notices + (await notebook.run("%relay vars")).text()
+    told = made.notices + moved.notices + (await notebook.run("%relay vars")).said
     assert "lines" in told
     assert "generator" in told
     used = await notebook.run("next(lines)")

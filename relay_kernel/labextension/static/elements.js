@@ -1,0 +1,24 @@
+// Elements of the page, in few words.
+
+/** `element("p", {class: "note"}, "text", child)`; attributes that are null or false are left out. */
+export const element = (tag, attributes = {}, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.filter((each) => each !== null && each !== undefined));
+  return made;
+};
+
+/** Replace what is in `parent` if it would be other than it is, so that focus and scroll stay. */
+export const fill = (parent, ...children) => {
+  const made = children
+    .filter((each) => each !== null && each !== undefined)
+    .map((each) => (typeof each === "string" ? document.createTextNode(each) : each));
+  const same =
+    made.length === parent.childNodes.length &&
+    made.every((each, index) => each.isEqualNode(parent.childNodes[index]));
+  if (!same) parent.replaceChildren(...made);
+};
