@@ -14,7 +14,18 @@ from relay_kernel.settings.config import ConfigError
 
 #: Command -> its module here, which has a function or a group of its name (with _ for -).
 COMMANDS = (
-    *("add", "join", "remove", "status", "files", "sync", "kernels", "kernelspecs", "demo"),
+    *(
+        "add",
+        "join",
+        "remove",
+        "status",
+        "doctor",
+        "files",
+        "sync",
+        "kernels",
+        "kernelspecs",
+        "demo",
+    ),
     *("hub", "agent", "gateway", "files-plane"),
 )
 

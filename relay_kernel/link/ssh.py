@@ -22,7 +22,7 @@ import asyncssh
 
 from relay_kernel.link.channel import Channel
 from relay_kernel.link.dialling import DIAL_TIMEOUT, dialled
-from relay_kernel.link.errors import DialError, LinkError, TooManyChannelsError
+from relay_kernel.link.errors import DialError, DialStep, LinkError, TooManyChannelsError
 from relay_kernel.link.pins import as_host_key, fetch_host_key, read_pins
 from relay_kernel.link.reasons import explain, place, refused_login
 
@@ -163,7 +163,10 @@ async def connect(target: TargetConfig, places: Places, *, pairing: str = "") ->
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
         raise await _other_key(target, places, login, error, pairing) from error
     except (OSError, ValueError, asyncssh.Error) as error:
-        raise explain(error, target) from error
+        failed = explain(error, target)
+        if login.connected and failed.step is DialStep.PORT:
+            failed.step = DialStep.ANSWER
+        raise failed from error
     _set_user_timeout(conn)
     return Connection(target, conn)
 
@@ -179,6 +182,12 @@ class _Login(asyncssh.SSHClient):
         """The host key, if it is not a pinned one."""
         self.offered: set[str] = set()
         """The ways to log in that the PC has and that failed."""
+        self.connected = False
+        """Whether anybody listened there."""
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """Called once there is a connection, before anything is said."""
+        self.connected = True
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -206,6 +215,7 @@ def _options(target: TargetConfig, places: Places, pairing: str) -> dict[str, An
         raise DialError(
             f"{place(target)}: its host key is not pinned yet: run {pairing}",
             permanent=True,
+            step=DialStep.PIN,
         )
     trusted = [asyncssh.import_public_key(f"{key.kind} {key.blob}") for key in pins]
     options: dict[str, Any] = {
@@ -229,7 +239,11 @@ def _options(target: TargetConfig, places: Places, pairing: str) -> dict[str, An
 def _identity(target: TargetConfig, path: Path) -> dict[str, Any]:
     """Options for logging in with the key in ``path``, or with the agent's copy of it."""
     if not path.is_file():
-        raise DialError(f"{target.name}: the identity file {path} does not exist", permanent=True)
+        raise DialError(
+            f"{target.name}: the identity file {path} does not exist",
+            permanent=True,
+            step=DialStep.KEY,
+        )
     options: dict[str, Any] = {"client_keys": [str(path)], "ignore_encrypted": True}
     public = path.with_name(path.name + ".pub")
     if public.is_file():
@@ -240,13 +254,16 @@ def _identity(target: TargetConfig, path: Path) -> dict[str, Any]:
     except asyncssh.KeyImportError as error:
         if not str(error).startswith("Passphrase"):
             raise DialError(
-                f"{target.name}: {path} is no private key: {error}", permanent=True
+                f"{target.name}: {path} is no private key: {error}",
+                permanent=True,
+                step=DialStep.KEY,
             ) from error
         if not os.environ.get("SSH_AUTH_SOCK"):
             raise DialError(
                 f"{target.name}: the key {path} has a passphrase and no ssh-agent runs here: "
                 "start one and ssh-add the key, or use a key without a passphrase",
                 permanent=True,
+                step=DialStep.KEY,
             ) from error
     except OSError as error:
         raise explain(error, target) from error
@@ -276,6 +293,7 @@ async def _other_key(
         f"{place(target)} shows the host key {shown}, but {pinned} is pinned: if that machine was "
         f"set up anew, run {pairing} again; if not, somebody may be in between",
         permanent=True,
+        step=DialStep.HOST_KEY,
     )
 
 
