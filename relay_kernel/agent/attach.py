@@ -103,6 +103,11 @@ def open_facts(places: Places) -> Attached:
     return _open_end(places, "--facts", places.agent_log)
 
 
+def open_logs(places: Places) -> Attached:
+    """A stream to a process that says what the logs here say, for ``relay logs``."""
+    return _open_end(places, "--logs", places.agent_log)
+
+
 @contextlib.asynccontextmanager
 async def _open_end(
     places: Places, option: str, file: Path

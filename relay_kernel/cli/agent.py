@@ -24,6 +24,9 @@ def agent(
     facts: Annotated[
         bool, typer.Option("--facts", hidden=True, help="Say what this machine is like.")
     ] = False,
+    logs: Annotated[
+        bool, typer.Option("--logs", hidden=True, help="Say what the logs here say.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> int:
     """Own the kernels of a PC. Started by the server over SSH when it is needed."""
@@ -47,6 +50,10 @@ def agent(
 
         print(json.dumps(describe()), flush=True)
         return 0
+    if logs:
+        from relay_kernel.agent.logs import run_logs
+
+        return run_logs(find_places())
     from relay_kernel.agent.server import run_agent
 
     return run_agent(find_places())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relay_kernel.cli.completing import complete_target
 from relay_kernel.settings.paths import find_places
 
 if TYPE_CHECKING:
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    target: Annotated[str, typer.Argument(metavar="[TARGET]", help="One PC; all without.")] = "",
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="One PC; all without.", autocompletion=complete_target
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> int:
     """Check every part, on both machines, and say how to mend each; ends with a real cell."""

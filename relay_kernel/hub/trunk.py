@@ -50,8 +50,8 @@ class _Line:
 
 
 def _road(plane: str) -> str:
-    """Whose connection carries ``plane``: what is short may share the agents'."""
-    return "" if plane == "facts" else plane
+    """Whose connection carries ``plane``: what is small shares the agents'."""
+    return plane if plane in {"files", "envs"} else ""
 
 
 class Trunk:

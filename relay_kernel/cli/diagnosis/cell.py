@@ -67,11 +67,13 @@ async def send_cell(places: Places, target: str) -> CellFacts:
     )
     manager = AsyncKernelManager()
     manager._kernel_spec = spec
+    manager.transport = "ipc"
     env = {name: value for name, value in os.environ.items() if name != "JPY_SESSION_NAME"}
     # Not below the home folder: no folder is kept equal for it.
     with tempfile.TemporaryDirectory(prefix="relay-doctor-") as folder:
+        manager.ip = f"{folder}/kernel"
         began = time.monotonic()
-        with (places.kernel_log).open("ab") as log:
+        with places.kernel_log.open("ab") as log:
             await manager.start_kernel(cwd=folder, env=env, stdout=log, stderr=log)
         client = manager.client()
         client.start_channels()

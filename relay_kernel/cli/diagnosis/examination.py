@@ -113,7 +113,7 @@ class Examination:
     def _judge_hub(target: TargetConfig, pc: PcFacts) -> Finding:
         if not pc.hub_error:
             return ok("link through the hub", f"answered after {pc.hub_seconds:.1f} s")
-        mend = "relay logs hub says more"
+        mend = "relay logs --only hub says more"
         if target.dials_in:
             known = may_join(target.name)
             mend = f"on the PC: relay join me@server --name {target.name}"

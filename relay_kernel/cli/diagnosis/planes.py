@@ -45,7 +45,9 @@ def _judge_pair(
     if pair["paused"]:
         return warning(check, f"paused: {pair['paused']}", "relay files resume")
     if not pair["linked"]:
-        return warning(check, f"not linked{f': {error}' if error else ''}", "relay logs files")
+        return warning(
+            check, f"not linked{f': {error}' if error else ''}", "relay logs --only files"
+        )
     if pair["conflicts"]:
         line = f"{pair['conflicts']} conflicts, both versions are kept"
         return warning(check, line, "relay files conflicts")
