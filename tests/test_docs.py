@@ -21,6 +21,7 @@ from relay_kernel.settings.config import (
     TargetConfig,
 )
 from relay_kernel.wire.frames import Type
+from tests.commands_page import MARK, generated
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -129,7 +130,19 @@ def test_every_magic_is_explained() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_explained(command: str) -> None:
-    assert any(name.split()[:2] == ["relay", command] for name in names(page("config.md")))
+    assert any(name.split()[:2] == ["relay", command] for name in names(page("commands.md")))
+
+
+def test_the_options_of_commands_are_those_of_the_code() -> None:
+    """Else: python -m tests.commands_page."""
+    assert page("commands.md").partition(MARK)[2].strip() == generated().strip()
+
+
+def test_every_command_that_tells_facts_has_json() -> None:
+    text = generated()
+    for command in ("status", "doctor", "logs", "files", "sync", "kernels", "kernelspecs"):
+        section = text.partition(f"### `relay {command}`\n")[2].partition("\n###")[0]
+        assert "`--json`" in section, command
 
 
 def test_every_phase_is_explained() -> None:

@@ -98,11 +98,21 @@ def open_envs(places: Places) -> Attached:
     return _open_end(places, "--envs", places.envs_log)
 
 
+def open_facts(places: Places) -> Attached:
+    """A stream from a process that says what this machine is like, and ends: see the doctor."""
+    return _open_end(places, "--facts", places.agent_log)
+
+
+def open_logs(places: Places) -> Attached:
+    """A stream to a process that says what the logs here say, for ``relay logs``."""
+    return _open_end(places, "--logs", places.agent_log)
+
+
 @contextlib.asynccontextmanager
 async def _open_end(
     places: Places, option: str, file: Path
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A stream to a new end of a plane, which ends with it.
+    """A stream to a new process of ours, mostly a plane's end, which ends with it.
 
     Raises:
         OSError: It cannot be started.
@@ -125,7 +135,7 @@ async def _open_end(
 
 
 def _start(places: Places) -> subprocess.Popen[bytes]:
-    with (places.log / "agent.log").open("ab") as log:
+    with places.agent_log.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "relay_kernel.cli", "agent"],
             stdin=subprocess.DEVNULL,

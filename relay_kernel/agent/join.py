@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from relay_kernel.agent.attach import open_agent, open_envs, open_files
+from relay_kernel.agent.attach import open_agent, open_envs, open_facts, open_files, open_logs
 from relay_kernel.agent.identity import introduction
 from relay_kernel.core.errors import RelayError
 from relay_kernel.link.dialling import BACK_OFF
@@ -147,6 +147,8 @@ class Joining:
                     "": _Road(first, open_agent),
                     "files": _Road(bulk, open_files),
                     "envs": _Road(bulk, open_envs),
+                    "facts": _Road(first, open_facts),
+                    "logs": _Road(first, open_logs),
                 }
                 await self._listen(lines, roads, streams)
             finally:

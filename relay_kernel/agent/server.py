@@ -256,7 +256,7 @@ def run_agent(places: Places) -> int:
     if lock is None:
         return 0
     logging.basicConfig(
-        filename=places.log / "agent.log", level=logging.INFO, format="%(asctime)s %(message)s"
+        filename=places.agent_log, level=logging.INFO, format="%(asctime)s %(message)s"
     )
     with lock:
         run(_main(places))

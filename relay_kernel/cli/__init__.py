@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from relay_kernel import __version__
+from relay_kernel.cli.completion import prepare
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError
 
 #: Command -> its module here, which has a function or a group of its name (with _ for -).
 COMMANDS = (
-    *("add", "join", "remove", "status", "files", "sync", "kernels", "kernelspecs", "demo"),
+    *("add", "join", "remove", "status", "doctor", "logs"),
+    *("files", "sync", "kernels", "kernelspecs", "demo", "completion"),
     *("hub", "agent", "gateway", "files-plane"),
 )
 
@@ -52,6 +55,7 @@ def build_app() -> typer.Typer:
     ) -> None:
         pass
 
+    prepare()
     for name in COMMANDS:
         place = name.replace("-", "_")
         module = importlib.import_module(f"relay_kernel.cli.{place}")
@@ -80,6 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _complain("stopped", _INTERRUPTED)
     except BrokenPipeError:
+        # Nobody reads any more; Python would complain of that once again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
         # Typer's usage errors have no public root; this is how all of them look.

@@ -8,28 +8,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relay_kernel.cli.completing import complete_target
 from relay_kernel.settings.config import ConfigError, TargetConfig, check_name, load_config
 from relay_kernel.settings.paths import find_places
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from relay_kernel.link.install import Installed
     from relay_kernel.link.probe import Surroundings
+    from relay_kernel.link.ssh import Connection
     from relay_kernel.settings.paths import Places
 
 
 def add(
-    name: Annotated[str, typer.Argument(help="What the PC is called here: pc, desk, lab-2.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="What the PC is called here: pc, desk, lab-2.", autocompletion=complete_target
+        ),
+    ],
     ssh: Annotated[
         str | None,
         typer.Option(help="Where it is: me@host, me@host:port or a Host alias of ssh_config."),
     ] = None,
     identity: Annotated[
-        Path | None, typer.Option(help="The private key to log in with.", show_default="yours")
+        Path | None,
+        typer.Option(metavar="FILE", help="The private key to log in with.", show_default="yours"),
     ] = None,
     python: Annotated[
         str | None,
-        typer.Option(help="An interpreter there that has relay-kernel; nothing is installed."),
+        typer.Option(
+            metavar="PATH", help="An interpreter there that has relay-kernel; nothing is installed."
+        ),
     ] = None,
     dials_in: Annotated[
         bool, typer.Option("--dials-in", help="It cannot be dialled: it runs relay join instead.")
@@ -114,7 +125,6 @@ class _Pairing:
             RelayError: One line that says what to do.
         """
         from relay_kernel.cli.hostkey import accept_host_key
-        from relay_kernel.link.install import install_agent
         from relay_kernel.link.probe import probe
         from relay_kernel.link.ssh import connect
         from relay_kernel.settings.edit import add_target
@@ -125,7 +135,7 @@ class _Pairing:
         try:
             around = await probe(conn, everything=True)
             self._describe(around)
-            installed = await install_agent(conn, around, show=self._step)
+            installed = await self._install(conn, around)
         finally:
             conn.abort()
         done = "installed" if installed.fresh else "there already"
@@ -139,6 +149,19 @@ class _Pairing:
         )
         self._step(f"written to {self._places.config}")
         self._console.print(f"{target.name} is ready: cells run there whenever it is on.")
+
+    async def _install(self, conn: Connection, around: Surroundings) -> Installed:
+        from relay_kernel.cli.progress import Bars
+        from relay_kernel.link.install import install_agent
+
+        with Bars() as bars:
+            what = f"sending the agent to {self._target.name}"
+            return await install_agent(
+                conn,
+                around,
+                show=self._step,
+                progress=lambda done, total: bars.show(what, done, total),
+            )
 
     def _describe(self, around: Surroundings) -> None:
         pythons = ", ".join(f"{path} ({v[0]}.{v[1]})" for v, path in around.pythons) or "none"

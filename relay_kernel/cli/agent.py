@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -19,6 +20,12 @@ def agent(
     ] = False,
     envs: Annotated[
         bool, typer.Option("--envs", hidden=True, help="Be the environment plane's end, likewise.")
+    ] = False,
+    facts: Annotated[
+        bool, typer.Option("--facts", hidden=True, help="Say what this machine is like.")
+    ] = False,
+    logs: Annotated[
+        bool, typer.Option("--logs", hidden=True, help="Say what the logs here say.")
     ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> int:
@@ -38,6 +45,15 @@ def agent(
         from relay_kernel.agent.envs import run_envs
 
         return run_envs(find_places())
+    if facts:
+        from relay_kernel.link.machine import describe
+
+        print(json.dumps(describe()), flush=True)
+        return 0
+    if logs:
+        from relay_kernel.agent.logs import run_logs
+
+        return run_logs(find_places())
     from relay_kernel.agent.server import run_agent
 
     return run_agent(find_places())

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relay_kernel.cli.completing import complete_target
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.paths import find_places
 
-#: Seconds between two looks of ``--watch``.
-LOOK = 0.5
+if TYPE_CHECKING:
+    from relay_kernel.cli.progress import Bars
+
+#: Seconds between two looks at how far the files are.
+LOOK = 0.25
 #: Seconds that ``relay files wait`` waits at most, where nothing else is said.
 PATIENCE = 3600.0
 
@@ -22,7 +26,9 @@ files = typer.Typer(
 )
 
 _Folder = Annotated[str, typer.Option("--folder", help="Its path; default: all folders.")]
-_Target = Annotated[str, typer.Option("--target", help="Default: all targets.")]
+_Target = Annotated[
+    str, typer.Option("--target", help="Default: all targets.", autocompletion=complete_target)
+]
 _Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 _At = Annotated[str, typer.Option("--at", help="Whose trash: server or target.")]
 
@@ -43,7 +49,7 @@ def overview(
     if dry_run:
         plan(as_json=as_json)
     elif watch:
-        _watch()
+        raise typer.Exit(_watch())
     else:
         status = _ask("status")
         _show(status, _report().describe(status), as_json=as_json)
@@ -129,24 +135,59 @@ def wait(
     folder: _Folder = "",
     target: _Target = "",
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="At most.")] = PATIENCE,
-) -> None:
+    *,
+    as_json: _Json = False,
+) -> int:
     """Return when both ends are equal."""
-    answer = _ask("wait", folder=_path(folder), target=target, seconds=seconds)
+    answer = asyncio.run(_settle(folder=_path(folder), target=target, seconds=seconds))
+    if as_json:
+        found = {"equal": not answer["missing"], "missing": answer["missing"]}
+        print(json.dumps(found | {"more": answer["more"]}, indent=2))
+        return 1 if answer["missing"] else 0
     if answer["missing"]:
         text = _report().missing(answer["missing"], answer["more"])
         raise RelayError(f"not equal after {seconds:g} s: {text}")
     print("equal")
+    return 0
 
 
-def _watch() -> None:
-    from rich.console import Group
-    from rich.live import Live
+def _watch() -> int:
     from rich.text import Text
 
-    with Live(refresh_per_second=4) as live:
-        while True:
-            live.update(Group(*(Text(line) for line in _report().describe(_ask("status")))))
-            time.sleep(LOOK)
+    from relay_kernel.cli.watching import watch
+
+    return watch(
+        lambda: list(_report().describe(_ask("status"))),
+        lambda lines: Text("\n".join(lines)),
+        lambda before, now: [line for line in now if line not in (before or [])],
+    )
+
+
+async def _settle(**fields: Any) -> dict[str, Any]:
+    """Wait until both ends are equal, and show how far they are."""
+    from relay_kernel.cli.progress import Bars
+    from relay_kernel.hub.files_client import ask_plane
+
+    places = find_places().make()
+    asked = asyncio.create_task(ask_plane(places, {"do": "wait", **fields}))
+    with Bars() as bars:
+        while not (await asyncio.wait({asked}, timeout=LOOK))[0]:
+            # Where there is no plane yet, the other question is about to start it.
+            with contextlib.suppress(RelayError):
+                _show_transfers(bars, await ask_plane(places, {"do": "status"}, start=False))
+    return await asked
+
+
+def _show_transfers(bars: Bars, status: dict[str, Any]) -> None:
+    under_way = [
+        (f"{one['path']} to the {one['towards']}", one["done"], one["size"])
+        for folder in status["folders"].values()
+        for pair in folder["targets"].values()
+        for one in pair["transfers"]
+    ]
+    bars.keep(*(what for what, *_ in under_way))
+    for what, done, size in under_way:
+        bars.show(what, done, size)
 
 
 def _ask(verb: str, **fields: Any) -> dict[str, Any]:

@@ -15,7 +15,10 @@ HIDDEN = True
 
 def files_plane(
     idle_after: Annotated[
-        float, typer.Option(min=0.0, help="End after so many seconds in which nobody needs it.")
+        float,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="End after so many seconds in which nobody needs it."
+        ),
     ] = 600.0,
     lock: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:

@@ -13,7 +13,10 @@ from relay_kernel.settings.paths import find_places
 
 def hub(
     idle_after: Annotated[
-        float, typer.Option(min=0.0, help="End after so many seconds without a client.")
+        float,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="End after so many seconds without a client."
+        ),
     ] = 600.0,
     service: Annotated[
         bool, typer.Option("--service", help="Install it as a systemd unit, and return.")

@@ -26,7 +26,9 @@ def join(
     ],
     identity: Annotated[
         Path | None,
-        typer.Option(help="A private key for this alone.", show_default="one made for it"),
+        typer.Option(
+            metavar="FILE", help="A private key for this alone.", show_default="one made for it"
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="What this PC is called on the server.")] = "pc",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the host key shown.")] = False,

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relay_kernel.cli.completing import complete_kernel
 from relay_kernel.core.errors import RelayError
 from relay_kernel.hub.env_board import read_envs
 from relay_kernel.settings.paths import find_places
 
 if TYPE_CHECKING:
+    from relay_kernel.cli.progress import Bars
     from relay_kernel.settings.paths import Places
 
 #: Seconds for `relay kernels sync`: large packages over a slow line.
 PATIENCE = 3600.0
+#: Seconds between two looks at how far it is.
+LOOK = 0.25
 
 
 def kernels(
-    do: Annotated[str, typer.Argument(metavar="[sync]", help="sync: mirror it now.")] = "",
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The kernel; all without.")] = "",
+    do: Annotated[
+        str,
+        typer.Argument(
+            metavar="sync", help="sync: mirror it now.", autocompletion=lambda: ["sync"]
+        ),
+    ] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The kernel; all without.", autocompletion=complete_kernel
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> int:
     """Show which kernels have their environment at which target, and how it differs."""
@@ -45,29 +58,29 @@ def kernels(
 
 
 async def _sync(places: Places, name: str) -> dict[str, Any]:
+    from relay_kernel.cli.progress import Bars
     from relay_kernel.hub.files_client import ask_plane
 
     wish = {"plane": "envs", "do": "sync", "name": name, "seconds": PATIENCE}
     asked = asyncio.create_task(ask_plane(places, wish))
-    shown = ""
-    while not asked.done():
-        await asyncio.wait({asked}, timeout=0.5)
-        shown = _progress(read_envs(places), shown)
+    with Bars() as bars:
+        while not asked.done():
+            await asyncio.wait({asked}, timeout=LOOK)
+            _show_steps(bars, read_envs(places))
     return await asked
 
 
-def _progress(report: dict[str, dict[str, dict[str, Any]]], shown: str) -> str:
-    """Print what is being done now, if that is new."""
-    steps = [
-        f"{kernel} at {target}: {state['step']}{_sizes(state)}"
+def _show_steps(bars: Bars, report: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Show what is being done now."""
+    steps = {
+        f"{kernel} at {target}: {state['step']}": state
         for kernel, targets in report.items()
         for target, state in targets.items()
         if state["step"]
-    ]
-    now = "; ".join(steps)
-    if now and now != shown:
-        print(now, file=sys.stderr)
-    return now
+    }
+    bars.keep(*steps)
+    for what, state in steps.items():
+        bars.show(what, state["done"], state["total"])
 
 
 def _sizes(state: dict[str, Any]) -> str:

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from relay_kernel.cli.completing import complete_target
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.paths import find_places
 
 
 def remove(
-    name: Annotated[str, typer.Argument(help="As given to relay add.")],
+    name: Annotated[
+        str, typer.Argument(help="As given to relay add.", autocompletion=complete_target)
+    ],
 ) -> None:
     """Forget a PC: its entry in config.toml, its host key, its way in. The PC stays as it is."""
     from rich.console import Console

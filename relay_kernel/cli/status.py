@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,14 +29,36 @@ _NOTHING = {"since": None, "rtt_ms": None, "host": None, "boot_id": None, "agent
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--watch", help="Go on until Ctrl-C; a line a change in a pipe.")
+    ] = False,
 ) -> int:
     """Show where notebooks run, what is safe, and which targets are there."""
-    report = collect(find_places())
+    from relay_kernel.cli import overview
+    from relay_kernel.cli.watching import watch
+
+    places = find_places()
+    if follow:
+        lines = overview.json_lines if as_json else overview.changes
+        return watch(
+            lambda: collect(places),
+            lambda report: overview.picture(report, reasons(places)),
+            lines,
+        )
+    report = collect(places)
     if as_json:
         print(json.dumps(report, indent=2))
     else:
-        _show(report)
+        from rich.console import Console
+
+        Console(highlight=False).print(overview.picture(report, reasons(places)))
     return 0
+
+
+def reasons(places: Places) -> dict[str, str]:
+    """Why targets are not there, as the hub was last told."""
+    hub = (_read_live(places.hub_status) or {}).get("targets", {})
+    return {name: target["error"] for name, target in hub.items() if target.get("error")}
 
 
 def collect(places: Places) -> dict[str, Any]:
@@ -101,31 +122,3 @@ def _read_live(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
     return value if started <= written + CLOCKS else None
-
-
-def _show(report: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    targets = Table("target", "phase", "since", "host", "round trip", box=None)
-    for name, target in report["targets"].items():
-        rtt = f"{target['rtt_ms']} ms" if target["rtt_ms"] is not None else ""
-        since = _ago(target["since"])
-        targets.add_row(name, target["phase"], since, target["host"] or "", rtt)
-    notebooks = Table("notebook", "kernel", "runs on", "cell", "safe up to", "standby", box=None)
-    for kernel in report["kernels"]:
-        standby = ", ".join(f"{n} ({s['applied_cell']})" for n, s in kernel["standby"].items())
-        cells = str(kernel["cell"]), str(kernel["safe_cell"])
-        row = kernel["id"][:12], kernel["spec"], kernel["primary"], *cells, standby
-        notebooks.add_row(*row)
-    console = Console()
-    console.print(targets)
-    if report["kernels"]:
-        console.print(notebooks)
-
-
-def _ago(since: str | None) -> str:
-    if not since:
-        return ""
-    seconds = int(time.time() - datetime.fromisoformat(since).timestamp())
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"

@@ -41,8 +41,9 @@ STREAM = "relay-join stream "
 #: Said to a client whose first line is no wish.
 NOT_UNDERSTOOD = "the hub did not understand: is that another version of relay-kernel?"
 
-#: What a stream may lead to at a target: its agent, or the end of a plane.
-PLANES = ("", "files", "envs")
+#: What a stream may lead to at a target: its agent, the end of a plane, what the PC is like, what
+#: its logs say.
+PLANES = ("", "files", "envs", "facts", "logs")
 
 #: Seconds that a client may wait here for a PC that dials in.
 PATIENCE_MAX = 60.0

@@ -17,6 +17,7 @@ from relay_kernel.link.ssh import Connection, connect
 if TYPE_CHECKING:
     from relay_kernel.hub.status import StatusBoard
     from relay_kernel.link.channel import Channel
+    from relay_kernel.link.probe import Surroundings
     from relay_kernel.settings.config import TargetConfig
     from relay_kernel.settings.paths import Places
 
@@ -40,8 +41,17 @@ _ALL = "*"
 @dataclass(frozen=True)
 class _Line:
     conn: Connection
-    command: str
+    around: Surroundings
     plane: str
+
+    async def open_channel(self, plane: str) -> Channel:
+        """Start what ``plane`` leads to."""
+        return await self.conn.open_channel(attach_command(self.conn, self.around, plane))
+
+
+def _road(plane: str) -> str:
+    """Whose connection carries ``plane``: what is small shares the agents'."""
+    return plane if plane in {"files", "envs"} else ""
 
 
 class Trunk:
@@ -68,7 +78,7 @@ class Trunk:
 
         Args:
             patience: Without effect: whoever dials learns soon enough.
-            plane: Empty for the agent, ``files`` for the end of the file plane.
+            plane: Empty for the agent, else one of the hub's other planes.
 
         Raises:
             DialError: Says what to do. The same for all who ask within :data:`DIAL_MEMORY`.
@@ -76,17 +86,18 @@ class Trunk:
         self._recall_failure(plane)
         if self._installing is not None:
             raise self._being_installed()
-        for line in reversed([line for line in self._lines if line.plane == plane]):
+        road = _road(plane)
+        for line in reversed([line for line in self._lines if line.plane == road]):
             try:
-                return await line.conn.open_channel(line.command)
+                return await line.open_channel(plane)
             except TooManyChannelsError:
                 continue
             except DialError:
                 # A connection that starts nothing is of no use to the others either.
                 line.conn.abort()
                 raise
-        line = await self._dial(plane)
-        return await line.conn.open_channel(line.command)
+        line = await self._dial(road)
+        return await line.open_channel(plane)
 
     def started_badly(self, complaint: str, plane: str = "") -> None:
         """The agent's command ended before it had said anything."""
@@ -115,7 +126,9 @@ class Trunk:
         conn = await connect(self.target, self._places)
         try:
             around = await probe(conn)
-            line = _Line(conn, attach_command(conn, around, plane), plane)
+            # Whether there is an agent shall be known before anybody counts on it.
+            attach_command(conn, around, plane)
+            line = _Line(conn, around, plane)
         except MissingAgentError as error:
             # The connection is the installation's from here on.
             log.info("%s", error)

@@ -90,7 +90,7 @@ def run(own: list[str], setup: Setup, ahead: Launched | None) -> None:
     """
     places = find_places().make()
     handler = logging.handlers.RotatingFileHandler(
-        places.log / "kernel.log", maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"
+        places.kernel_log, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(message)s"))
     root = logging.getLogger("relay_kernel")

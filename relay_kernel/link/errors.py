@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from relay_kernel.core.errors import RelayError
+
+
+class DialStep(Enum):
+    """What a dial goes through, in this order: those before the one that failed were well."""
+
+    PIN = "pin"
+    """A host key was accepted for the target, by ``relay add``."""
+    KEY = "key"
+    """The private key and ``ssh_config`` on this side."""
+    NAME = "name"
+    """The host name resolves."""
+    PORT = "port"
+    """Somebody listens there."""
+    ANSWER = "answer"
+    """It is an SSH server, and it answers."""
+    HOST_KEY = "host key"
+    """It shows the key that is pinned."""
+    LOGIN = "login"
+    """It lets this user in."""
+    SHELL = "shell"
+    """It runs commands."""
 
 
 class LinkError(RelayError):
@@ -20,14 +43,23 @@ class DialError(LinkError):
             key, the login, the configuration, what is installed on the PC.
         waited: True when the hub has waited for the target as long as it was asked to: no need to
             wait before the next attempt.
+        step: Where a dial over SSH failed; ``None`` behind the login, or where it is not known.
     """
 
-    def __init__(self, reason: str, *, permanent: bool = False, waited: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        permanent: bool = False,
+        waited: bool = False,
+        step: DialStep | None = None,
+    ) -> None:
         reason = " ".join(reason.split())
         super().__init__(reason)
         self.reason = reason
         self.permanent = permanent
         self.waited = waited
+        self.step = step
         self.retryable = not permanent
 
 

@@ -54,8 +54,16 @@ def _quiet(_: str) -> None:
     """Show nothing."""
 
 
+def _uncounted(_done: int, _total: int) -> None:
+    """Count nothing."""
+
+
 async def install_agent(
-    conn: Connection, around: Surroundings, *, show: Callable[[str], None] = _quiet
+    conn: Connection,
+    around: Surroundings,
+    *,
+    show: Callable[[str], None] = _quiet,
+    progress: Callable[[int, int], None] = _uncounted,
 ) -> Installed:
     """Make sure that the PC has an agent of this version, and that it runs.
 
@@ -66,6 +74,7 @@ async def install_agent(
         conn: Logged in.
         around: From :func:`probe` with ``everything``.
         show: Called with each step, in a few words, before it is done.
+        progress: Called with the bytes that were sent, and with all that will be.
 
     Raises:
         DialError: With one line that says what is missing on the PC.
@@ -83,7 +92,7 @@ async def install_agent(
     python = around.suitable_python()
     if python is None:
         raise DialError(f"{place(conn.target)} {no_python(around)}", permanent=True)
-    await _Installation(conn, around, python, show).run(wheel)
+    await _Installation(conn, around, python, show, progress).run(wheel)
     agent = agent_python(conn, await probe(conn))
     await _check(conn, agent)
     return Installed(agent, fresh=True)
@@ -93,12 +102,18 @@ class _Installation:
     """One installation on one PC."""
 
     def __init__(
-        self, conn: Connection, around: Surroundings, python: str, show: Callable[[str], None]
+        self,
+        conn: Connection,
+        around: Surroundings,
+        python: str,
+        show: Callable[[str], None],
+        progress: Callable[[int, int], None],
     ) -> None:
         self._conn = conn
         self._around = around
         self._python = python
         self._show = show
+        self._progress = progress
         self._folder = PurePosixPath(around.agents) / "wheels"
 
     async def run(self, own: Wheel) -> None:
@@ -141,7 +156,7 @@ class _Installation:
         """Run a program of ours with the PC's Python; return what it said."""
         text = program.encode()
         command = shlex.join([self._python, "-c", BOOT, str(len(text)), str(self._folder)])
-        done = await self._conn.run(command, text + data, timeout=timeout)
+        done = await self._conn.run(command, text + data, timeout=timeout, progress=self._progress)
         if done.status != 0:
             raise self._failed(f"could not store {self._folder}: {_last(done.errors)}")
         return done.output

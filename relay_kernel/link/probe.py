@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relay_kernel import __version__
-from relay_kernel.link.errors import DialError, MissingAgentError
+from relay_kernel.link.errors import DialError, DialStep, MissingAgentError
 from relay_kernel.link.reasons import place
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ async def probe(conn: Connection, *, everything: bool = False) -> Surroundings:
             + (f": it said {said[0][:200]!r}" if said else ": it said nothing")
             + "; a login with a shell is needed",
             permanent=True,
+            step=DialStep.SHELL,
         )
     return _parse(facts)
 

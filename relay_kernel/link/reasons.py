@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 
 from relay_kernel.link.dialling import DIAL_TIMEOUT, dialled
-from relay_kernel.link.errors import DialError, LoginRefusedError
+from relay_kernel.link.errors import DialError, DialStep, LoginRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,14 +36,22 @@ def explain(error: Exception, target: TargetConfig) -> DialError:
     if isinstance(error, DialError):
         return error
     if isinstance(error, asyncssh.ConfigParseError):
-        return DialError(f"{target.name}: ssh_config is wrong: {error}", permanent=True)
+        return DialError(
+            f"{target.name}: ssh_config is wrong: {error}", permanent=True, step=DialStep.KEY
+        )
     if isinstance(error, asyncssh.KeyImportError | asyncssh.KeyEncryptionError):
-        return DialError(f"{target.name}: a private key cannot be used: {error}", permanent=True)
+        return DialError(
+            f"{target.name}: a private key cannot be used: {error}",
+            permanent=True,
+            step=DialStep.KEY,
+        )
     if isinstance(error, asyncssh.DisconnectError):
         return _disconnected(error, target)
     if isinstance(error, OSError):
         return _unreachable(error, target)
-    return DialError(f"{place(target)} cannot be dialled: {error or type(error).__name__}")
+    return DialError(
+        f"{place(target)} cannot be dialled: {error or type(error).__name__}", step=DialStep.PORT
+    )
 
 
 def refused_login(target: TargetConfig, offered: Collection[str]) -> DialError:
@@ -54,11 +62,11 @@ def refused_login(target: TargetConfig, offered: Collection[str]) -> DialError:
         line = f"refuses {with_key}: {copy}, or name another with --identity"
     else:
         line = f"asks for a password, and relay-kernel logs in with keys only: {copy}"
-    return LoginRefusedError(f"{place(target)} {line}", permanent=True)
+    return LoginRefusedError(f"{place(target)} {line}", permanent=True, step=DialStep.LOGIN)
 
 
 def _disconnected(error: asyncssh.DisconnectError, target: TargetConfig) -> DialError:
-    where = place(target)
+    where, answer = place(target), DialStep.ANSWER
     if isinstance(error, asyncssh.PermissionDenied):
         return refused_login(target, [])
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
@@ -66,12 +74,13 @@ def _disconnected(error: asyncssh.DisconnectError, target: TargetConfig) -> Dial
             f"{where}: its host key is not trusted: {error.reason}; the key of a jump host must "
             "stand in ~/.ssh/known_hosts: log in to it once with ssh",
             permanent=True,
+            step=DialStep.HOST_KEY,
         )
     if isinstance(error, asyncssh.KeyExchangeFailed | asyncssh.ProtocolNotSupported):
-        return DialError(f"{where} speaks no SSH that both sides know: {error.reason}")
+        return DialError(f"{where} speaks no SSH that both sides know: {error.reason}", step=answer)
     if isinstance(error, asyncssh.ConnectionLost):
-        return DialError(f"{where} closed the connection before the login was done")
-    return DialError(f"{where} ended the connection: {error.reason}")
+        return DialError(f"{where} closed the connection before the login was done", step=answer)
+    return DialError(f"{where} ended the connection: {error.reason}", step=answer)
 
 
 def _unreachable(error: OSError, target: TargetConfig) -> DialError:
@@ -79,20 +88,25 @@ def _unreachable(error: OSError, target: TargetConfig) -> DialError:
     if error.filename is not None:
         line = f"{target.name}: the file {error.filename} cannot be read: {error.strerror}"
         return DialError(
-            f"{line}; see identity in config.toml or IdentityFile in ssh_config", permanent=True
+            f"{line}; see identity in config.toml or IdentityFile in ssh_config",
+            permanent=True,
+            step=DialStep.KEY,
         )
     if isinstance(error, socket.gaierror):
         return DialError(
-            f"{where}: the name does not resolve: check it, or the network ({error.strerror})"
+            f"{where}: the name does not resolve: check it, or the network ({error.strerror})",
+            step=DialStep.NAME,
         )
     if isinstance(error, TimeoutError) and error.errno is None:
         return DialError(
             f"{where} does not answer within {DIAL_TIMEOUT:g} s: "
-            "is it switched on and on the network?"
+            "is it switched on and on the network?",
+            step=DialStep.PORT,
         )
     code = _code(error)
     line = _NETWORK.get(code, f"cannot be reached: {error.strerror or error}")
-    return DialError(f"{where} {line}")
+    step = DialStep.ANSWER if code == errno.ECONNRESET else DialStep.PORT
+    return DialError(f"{where} {line}", step=step)
 
 
 def _code(error: OSError) -> int:

@@ -22,11 +22,12 @@ import asyncssh
 
 from relay_kernel.link.channel import Channel
 from relay_kernel.link.dialling import DIAL_TIMEOUT, dialled
-from relay_kernel.link.errors import DialError, LinkError, TooManyChannelsError
+from relay_kernel.link.errors import DialError, DialStep, LinkError, TooManyChannelsError
 from relay_kernel.link.pins import as_host_key, fetch_host_key, read_pins
 from relay_kernel.link.reasons import explain, place, refused_login
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from relay_kernel.settings.config import TargetConfig
@@ -47,6 +48,9 @@ _OTHER_KINDS = "+ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512,rsa-sha2-256"
 
 #: Preferred where the PC has them: a third less time for a small message than the usual chacha20.
 _QUICK_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+
+#: Bytes of a command's input that are written at once.
+_PIECE = 256 << 10
 
 #: Seconds for the PC to start a command.
 OPEN_TIMEOUT = 10.0
@@ -69,13 +73,21 @@ class Connection:
         self.target = target
         self._conn = conn
 
-    async def run(self, command: str, data: bytes = b"", *, timeout: float) -> Finished:
+    async def run(
+        self,
+        command: str,
+        data: bytes = b"",
+        *,
+        timeout: float,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Finished:
         """Run ``command`` on the PC with ``data`` as its input; waits for its end.
 
         Args:
             command: For the login shell there.
             data: What it reads; its input ends there.
             timeout: Seconds until it is given up.
+            progress: Called with the bytes of ``data`` that are on their way, and with all.
 
         Raises:
             DialError: It could not be started, or did not end in time.
@@ -83,11 +95,13 @@ class Connection:
         try:
             async with asyncio.timeout(timeout):
                 process = await self._conn.create_process(command, encoding=None, request_pty=False)
-                # A command may well end without having read its input.
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(data)
-                    process.stdin.write_eof()
-                done = await process.wait(check=False)
+                # What it says is read meanwhile: it may answer before it has read everything.
+                writing = asyncio.ensure_future(_write(process.stdin, data, progress))
+                try:
+                    done = await process.wait(check=False)
+                finally:
+                    writing.cancel()
+                    await asyncio.gather(writing, return_exceptions=True)
         except TimeoutError as error:
             raise DialError(
                 f"{place(self.target)} did not finish a command within {timeout:g} s"
@@ -163,7 +177,10 @@ async def connect(target: TargetConfig, places: Places, *, pairing: str = "") ->
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
         raise await _other_key(target, places, login, error, pairing) from error
     except (OSError, ValueError, asyncssh.Error) as error:
-        raise explain(error, target) from error
+        failed = explain(error, target)
+        if login.connected and failed.step is DialStep.PORT:
+            failed.step = DialStep.ANSWER
+        raise failed from error
     _set_user_timeout(conn)
     return Connection(target, conn)
 
@@ -179,6 +196,12 @@ class _Login(asyncssh.SSHClient):
         """The host key, if it is not a pinned one."""
         self.offered: set[str] = set()
         """The ways to log in that the PC has and that failed."""
+        self.connected = False
+        """Whether anybody listened there."""
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """Called once there is a connection, before anything is said."""
+        self.connected = True
 
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
@@ -206,6 +229,7 @@ def _options(target: TargetConfig, places: Places, pairing: str) -> dict[str, An
         raise DialError(
             f"{place(target)}: its host key is not pinned yet: run {pairing}",
             permanent=True,
+            step=DialStep.PIN,
         )
     trusted = [asyncssh.import_public_key(f"{key.kind} {key.blob}") for key in pins]
     options: dict[str, Any] = {
@@ -229,7 +253,11 @@ def _options(target: TargetConfig, places: Places, pairing: str) -> dict[str, An
 def _identity(target: TargetConfig, path: Path) -> dict[str, Any]:
     """Options for logging in with the key in ``path``, or with the agent's copy of it."""
     if not path.is_file():
-        raise DialError(f"{target.name}: the identity file {path} does not exist", permanent=True)
+        raise DialError(
+            f"{target.name}: the identity file {path} does not exist",
+            permanent=True,
+            step=DialStep.KEY,
+        )
     options: dict[str, Any] = {"client_keys": [str(path)], "ignore_encrypted": True}
     public = path.with_name(path.name + ".pub")
     if public.is_file():
@@ -240,13 +268,16 @@ def _identity(target: TargetConfig, path: Path) -> dict[str, Any]:
     except asyncssh.KeyImportError as error:
         if not str(error).startswith("Passphrase"):
             raise DialError(
-                f"{target.name}: {path} is no private key: {error}", permanent=True
+                f"{target.name}: {path} is no private key: {error}",
+                permanent=True,
+                step=DialStep.KEY,
             ) from error
         if not os.environ.get("SSH_AUTH_SOCK"):
             raise DialError(
                 f"{target.name}: the key {path} has a passphrase and no ssh-agent runs here: "
                 "start one and ssh-add the key, or use a key without a passphrase",
                 permanent=True,
+                step=DialStep.KEY,
             ) from error
     except OSError as error:
         raise explain(error, target) from error
@@ -276,6 +307,7 @@ async def _other_key(
         f"{place(target)} shows the host key {shown}, but {pinned} is pinned: if that machine was "
         f"set up anew, run {pairing} again; if not, somebody may be in between",
         permanent=True,
+        step=DialStep.HOST_KEY,
     )
 
 
@@ -286,6 +318,19 @@ def _set_user_timeout(conn: asyncssh.SSHClientConnection) -> None:
     if peer is not None and option is not None and peer.family != socket.AF_UNIX:
         with contextlib.suppress(OSError):
             peer.setsockopt(socket.IPPROTO_TCP, option, USER_TIMEOUT)
+
+
+async def _write(
+    stdin: asyncssh.SSHWriter[bytes], data: bytes, progress: Callable[[int, int], None] | None
+) -> None:
+    # A command may well end without having read its input.
+    with contextlib.suppress(BrokenPipeError):
+        for start in range(0, len(data), _PIECE):
+            stdin.write(data[start : start + _PIECE])
+            await stdin.drain()
+            if progress is not None:
+                progress(min(start + _PIECE, len(data)), len(data))
+        stdin.write_eof()
 
 
 def _decoded(data: object) -> str:

@@ -110,6 +110,16 @@ class Places:
         return self.run / "agent.sock"
 
     @property
+    def agent_log(self) -> Path:
+        """What the agent on a PC has to say."""
+        return self.log / "agent.log"
+
+    @property
+    def kernel_log(self) -> Path:
+        """What all notebooks on the server have to say."""
+        return self.log / "kernel.log"
+
+    @property
     def kernels(self) -> Path:
         """One status file for each running relay kernel."""
         return self.run / "kernels"

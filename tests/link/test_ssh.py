@@ -58,6 +58,20 @@ class TestDialling:
         done = await conn.run("cat; echo bad >&2; exit 3", b"data", timeout=10)
         assert (done.status, done.output, done.errors) == (3, "data", "bad\n")
 
+    async def test_it_is_told_how_much_of_a_large_input_is_on_its_way(
+        self, conn: Connection
+    ) -> None:
+        """Also where it answers before it has read everything."""
+        told: list[tuple[int, int]] = []
+        size = 8 << 20
+        done = await conn.run(
+            "cat", bytes(size), timeout=60, progress=lambda *counts: told.append(counts)
+        )
+        assert len(done.output) == size
+        assert told == sorted(told)
+        assert told[-1] == (size, size)
+        assert len(told) > 10
+
     async def test_a_command_without_input_sees_its_end(self, conn: Connection) -> None:
         assert (await conn.run("cat", timeout=10)).status == 0
 

@@ -136,9 +136,9 @@ class Jupyter:
         assert not check or done.returncode == 0, done.stdout
         return done.stdout
 
-    def mirror(self) -> str:
+    def mirror(self, *options: str) -> str:
         """``relay kernelspecs``."""
-        return self.run("relay_kernel.cli", "kernelspecs")
+        return self.run("relay_kernel.cli", "kernelspecs", *options)
 
     def install_kernel(self, name: str, *arguments: str, python: Path | None = None) -> None:
         """``python -m ipykernel install --user``."""

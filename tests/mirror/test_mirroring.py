@@ -50,6 +50,14 @@ def test_each_python_kernel_gets_a_mirror_that_any_client_finds(jupyter: Jupyter
         assert copy.read_bytes() == (Path(original["resource_dir"]) / logo).read_bytes()
 
 
+def test_programs_are_told_what_was_done(jupyter: Jupyter) -> None:
+    said = json.loads(jupyter.mirror("--json"))
+    assert said["mirrors"]["relay-python3"] == "python3"
+    assert "relay-python3" in said["written"]
+    assert (said["removed"], said["left_out"]) == ([], {})
+    assert "relay-python3" in json.loads(jupyter.mirror("--json", "--clean"))["removed"]
+
+
 def test_others_can_read_what_is_written(jupyter: Jupyter) -> None:
     jupyter.mirror()
     folder = jupyter.kernels / "relay-python3"

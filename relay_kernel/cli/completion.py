@@ -1,0 +1,38 @@
+"""``relay completion SHELL``: the script with which a shell completes ``relay``."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+#: By this variable the shell asks us; its value says what for. Click's convention.
+VARIABLE = "_RELAY_COMPLETE"
+
+
+class Shell(Enum):
+    """Those that can be told."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def completion(
+    shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")],
+) -> None:
+    """Print a script: put its output where your shell reads completions. See the docs."""
+    from relay_kernel.cli import build_app
+
+    os.environ[VARIABLE] = f"source_{shell.value}"
+    build_app()([], prog_name="relay", standalone_mode=False)
+
+
+def prepare() -> None:
+    """Let the next run answer the shell, if it is the shell that asks."""
+    if VARIABLE in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
