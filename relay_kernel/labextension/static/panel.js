@@ -199,29 +199,23 @@ export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
   panel.node.setAttribute("role", "region");
   panel.node.setAttribute("aria-labelledby", title.id);
 
-  let offered = "";
+  let radios = [];
   const offer = (overview) => {
     const modes = ["auto", ...overview.targets.map((each) => each.name)];
-    if (offered !== modes.join()) {
-      offered = modes.join();
-      const radios = modes.map((mode) =>
-        element(
-          "label",
-          {},
-          element("input", {
-            type: "radio",
-            name: "relay-mode",
-            value: mode,
-            onchange: () => use(mode),
-          }),
-          ...modeLabel(overview, mode).map((text, index) =>
-            index ? element("span", { class: "relay-Note" }, text) : text,
-          ),
-        ),
+    if (radios.map((radio) => radio.value).join() !== modes.join()) {
+      radios = modes.map((value) =>
+        element("input", { type: "radio", name: "relay-mode", value, onchange: () => use(value) }),
       );
-      choice.replaceChildren(element("legend", {}, "Run the next cells at"), ...radios);
+      const labels = radios.map((radio) =>
+        element("label", {}, radio, element("span"), element("span", { class: "relay-Note" })),
+      );
+      choice.replaceChildren(element("legend", {}, "Run the next cells at"), ...labels);
     }
-    for (const radio of choice.querySelectorAll("input")) {
+    for (const radio of radios) {
+      const [name, meaning] = modeLabel(overview, radio.value);
+      const [shown, note] = radio.parentElement.querySelectorAll("span");
+      shown.textContent = name;
+      note.textContent = meaning;
       radio.checked = radio.value === overview.mode;
     }
   };

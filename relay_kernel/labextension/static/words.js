@@ -76,6 +76,8 @@ export const parts = (overview) => {
   for (const target of [...troubles(overview), ...coming(overview)]) {
     found.push(said(overview, target));
   }
+  const { mode } = overview;
+  if (mode !== "auto" && mode !== overview.primary) found.push(`next cells at ${mode}`);
   const files = pending(overview);
   if (files) found.push(`${plural(files, "file")} pending`);
   const conflicts = overview.files.conflicts_total;
