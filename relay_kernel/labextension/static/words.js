@@ -49,7 +49,7 @@ const isAwaited = (overview, target) => {
 const troubles = (overview) =>
   overview.targets.filter((each) => each.phase === "quiet" || wasLost(overview, each));
 
-/** Targets that are on their way to run cells; a standby that gets a copy is nothing to speak of. */
+/** Targets on their way to run cells; a standby that gets a copy is nothing to speak of. */
 const coming = (overview) =>
   overview.targets.filter(
     (each) => ["linked", "filling"].includes(each.phase) && isAwaited(overview, each),
