@@ -12,6 +12,18 @@ import pytest
 
 from relay_kernel.cli import COMMANDS
 from relay_kernel.core.model import Phase
+from relay_kernel.core.overview import (
+    Conflict,
+    EnvironmentView,
+    FilesView,
+    Gpu,
+    LeftBehind,
+    Move,
+    Overview,
+    Running,
+    TargetView,
+    Usage,
+)
 from relay_kernel.kernel.magics import HELP
 from relay_kernel.settings.config import (
     ON_LOSS,
@@ -107,6 +119,13 @@ def test_every_setting_is_explained() -> None:
         assert wanted <= known, f"{section.__name__} has more than config.md"
     assert set(ON_LOSS) <= known
     assert "RELAY_HOME" in known
+
+
+def test_every_field_of_the_relay_comm_is_explained() -> None:
+    known = names(page("panel.md").split("## For other front ends")[1])
+    said = [Overview, Running, TargetView, Usage, Gpu, LeftBehind, FilesView, Conflict]
+    for part in (*said, EnvironmentView, Move):
+        assert {field.name for field in fields(part)} <= known, part.__name__
 
 
 @pytest.mark.parametrize("section", [KernelConfig, TargetConfig], ids=lambda each: each.__name__)

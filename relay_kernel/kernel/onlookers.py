@@ -89,9 +89,11 @@ class Onlookers:
         if message.type not in COMM_TYPES or not self._is_ours(message):
             return False
         self._front.status("busy", message.header)
-        self._handle(message)
-        self._front.status("idle", message.header)
-        self._voice.still_busy()
+        try:
+            self._handle(message)
+        finally:
+            self._front.status("idle", message.header)
+            self._voice.still_busy()
         return True
 
     def _is_ours(self, message: KernelFrames) -> bool:

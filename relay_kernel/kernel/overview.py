@@ -144,7 +144,7 @@ class Observer:
         if router.forced == source:
             return f"{source} was lost, and you chose it: choose auto, or cells wait for it."
         if router.policy.on_loss == "stop":
-            return f"{source} was lost. What was cut off has ended with an error: run it again."
+            return f"{source} was lost. A cell that was cut off ends with an error: run it again."
         return (
             f"{source} was lost: the notebook goes on at {router.primary}. Nothing to do, "
             f"it moves back by itself."

@@ -67,7 +67,7 @@ class PlaneWatch:
         while True:
             stamps = (
                 *map(_stamp, (self._places.files_status, self._places.envs_status)),
-                (int(self._files.in_use)),
+                int(self._files.in_use),
             )
             if stamps != self._stamps:
                 self._stamps = stamps

@@ -208,6 +208,12 @@ class NotebookPage:
         await self.page.locator('[data-command="notebook:restart-kernel"]').click()
         await self.page.locator(".jp-Dialog").get_by_role("button", name="Confirm").click()
 
+    async def clear_outputs(self) -> None:
+        """Edit, Clear Outputs of All Cells."""
+        menus = self.page.get_by_role("menubar")
+        await menus.get_by_role("menuitem", name="Edit").click()
+        await self.page.get_by_role("menuitem", name="Clear Outputs of All Cells").click()
+
     async def picture(self, name: str) -> None:
         """Keep a picture of the tab, for a person to look at."""
         await self.page.screenshot(path=self._pictures / f"{name}.png")

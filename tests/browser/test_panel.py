@@ -50,9 +50,8 @@ while not os.path.exists("said"):
 
 
 async def test_the_item_the_panel_and_the_switch(
-    lab: Lab, new_tab: Callable[[], Awaitable[NotebookPage]], desktop: Pc
+    lab: Lab, notebook: NotebookPage, desktop: Pc
 ) -> None:
-    notebook = await new_tab()
     lab.write("panel.ipynb", "%relay", LOCK, "x = 1")
     await notebook.open("panel.ipynb")
     await notebook.is_on_pc(0)
@@ -77,33 +76,49 @@ async def test_the_item_the_panel_and_the_switch(
     await notebook.picture("panel")
     await notebook.page.keyboard.press("ArrowUp")
     await expect(notebook.choice("local")).to_be_checked()
+    await expect(notebook.item).to_contain_text("next cells at local")
     await notebook.run(2)
     await expect(notebook.item).to_contain_text("local · safe")
     await expect(notebook.badge(2)).to_have_text("local")
     await expect(notebook.badge(1)).to_have_text("pc")
     await expect(notebook.panel).to_contain_text("local runs the cells of panel.ipynb")
 
-    # Another tab sees the same, and both see what either chooses.
+    # Closed from where it was opened.
+    await notebook.item.focus()
+    await notebook.page.keyboard.press("Enter")
+    await expect(notebook.panel).to_be_hidden()
+    await expect(notebook.item).to_be_focused()
+    assert notebook.errors == []
+
+
+async def test_two_tabs_a_reload_and_a_restart(
+    lab: Lab, new_tab: Callable[[], Awaitable[NotebookPage]], desktop: Pc
+) -> None:
+    lab.write("tabs.ipynb", "%%relay local\nx = 1", "x")
+    notebook = await new_tab()
+    await notebook.open("tabs.ipynb")
+    await notebook.run(0)
+    await expect(notebook.badge(0)).to_have_text("local")
     await notebook.save()
+
+    # Both see what either chooses.
     other = await new_tab()
-    await other.open("panel.ipynb")
+    await other.open("tabs.ipynb")
+    await expect(other.badge(0)).to_have_text("local")
+    await notebook.item.click()
     await other.item.click()
-    await expect(other.choice("local")).to_be_checked()
-    await expect(other.badge(1)).to_have_text("pc")
-    await other.choice("Automatic").check()
-    await expect(notebook.choice("Automatic")).to_be_checked()
+    await other.choice("local").check()
+    await expect(notebook.choice("local")).to_be_checked()
 
-    # What a cell says of where it ran is in the notebook's file.
+    # What a cell says of where it ran is in the notebook's file; once it was cleared, it is gone.
     await notebook.reload()
-    await expect(notebook.badge(1)).to_have_text("pc")
-    await expect(notebook.badge(2)).to_have_attribute("aria-label", "ran at local")
+    await expect(notebook.badge(0)).to_have_attribute("aria-label", "ran at local")
+    await expect(notebook.badge(1)).to_have_count(0)
     await expect(notebook.item).to_contain_text("safe up to")
+    await notebook.clear_outputs()
+    await expect(notebook.badge(0)).to_have_count(0)
 
-    # Closed from where it was opened; a new kernel is followed like the one before.
-    await other.item.focus()
-    await other.page.keyboard.press("Enter")
-    await expect(other.panel).to_be_hidden()
-    await expect(other.item).to_be_focused()
+    # A new kernel is followed like the one before.
     await other.restart()
     await expect(notebook.item).to_contain_text("nothing run yet")
     await expect(other.item).to_contain_text("nothing run yet")

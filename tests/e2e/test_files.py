@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from relay_kernel.core.overview import COMM
 from relay_kernel.kernel import barrier
 from tests.e2e.rig import SOON, Notebook, Pc, configure, end_hub
 from tests.files.duo import write
@@ -159,7 +160,16 @@ async def test_stop_ends_the_waiting_for_files(book: Book) -> None:
     assert (await book.notebook.run("1 + 1")).value == "2"
 
 
+def files_told(notebook: Notebook) -> list[dict[str, Any]]:
+    """What R has said of files by itself to whoever looks, the newest last."""
+    pushed = [m["content"]["data"] for m in notebook.others if m["msg_type"] == "comm_msg"]
+    return [data["files"] for data in pushed]
+
+
 async def test_a_conflict_is_shown_in_the_notebook(book: Book) -> None:
+    client = book.notebook.client
+    look = {"comm_id": COMM, "data": {"do": "look"}}
+    client.shell_channel.send(client.session.msg("comm_msg", look))
     write(book.here / "both", "same")
     await book.notebook.run("%relay files wait")
     await book.notebook.run("%relay files pause")
@@ -174,3 +184,13 @@ async def test_a_conflict_is_shown_in_the_notebook(book: Book) -> None:
     contents = {(book.here / name).read_text() for name in names}
     assert contents == {"the server's", "the pc's"}
     assert {(book.there / name).read_text() for name in names} == contents
+    (copy,) = set(names) - {"both"}
+    async with asyncio.timeout(SOON):
+        while not any(said["conflicts"] for said in files_told(book.notebook)):
+            await asyncio.sleep(0.05)
+    told = files_told(book.notebook)[-1]
+    assert told["is_kept"]
+    assert told["conflicts_total"] == 1
+    (conflict,) = told["conflicts"]
+    assert (conflict["path"], conflict["copy"]) == ("work/both", f"work/{copy}")
+    assert conflict["target"] == "pc"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -213,7 +214,12 @@ def test_jupyterlabs_extension_is_of_this_version_and_whole() -> None:
     folder = Path(relay_kernel.__file__).parent / "labextension"
     about = json.loads((folder / "package.json").read_text())
     assert about["version"] == relay_kernel.__version__
-    assert (folder / about["jupyterlab"]["_build"]["load"]).is_file()
+    entry = folder / about["jupyterlab"]["_build"]["load"]
+    modules = {path.name for path in entry.parent.iterdir()}
+    named = {entry.name}
+    for script in entry.parent.glob("*.js"):
+        named |= set(re.findall(r'"(?:\./)?([\w.]+\.(?:js|css))"', script.read_text()))
+    assert named == modules
 
 
 async def test_the_extension_is_known_by_its_name(jupyter: Jupyter) -> None:

@@ -38,14 +38,14 @@ const show = (cell, now) => {
 /** The badges of one notebook. */
 export class Badges {
   #content;
+  #cells = null;
   #known = new WeakSet();
   #running;
 
   constructor(panel) {
     this.#content = panel.content;
-    panel.content.modelContentChanged.connect(this.#lookAgain, this);
-    panel.content.modelChanged.connect(this.#lookAgain, this);
-    panel.context.ready.then(() => this.#lookAgain());
+    panel.content.modelChanged.connect(this.#onModel, this);
+    this.#onModel();
   }
 
   /** The cell with this id has been answered. */
@@ -77,15 +77,21 @@ export class Badges {
     show(cell, cell.model.id === this.#running?.id ? this.#running.target : undefined);
   }
 
+  #onModel() {
+    this.#cells?.changed.disconnect(this.#lookAgain, this);
+    this.#cells = this.#content.model?.cells ?? null;
+    this.#cells?.changed.connect(this.#lookAgain, this);
+    this.#lookAgain();
+  }
+
   #lookAgain() {
     for (const cell of this.#content.widgets) {
       if (this.#known.has(cell) || !isCode(cell)) continue;
       this.#known.add(cell);
       cell.ready.then(() => this.#show(cell));
-      const changed = (_, change) => {
+      cell.model.stateChanged.connect((_, change) => {
         if (change.name === "executionCount") this.#show(cell);
-      };
-      cell.model.stateChanged.connect(changed);
+      });
       cell.model.metadataChanged.connect(() => this.#show(cell));
     }
   }

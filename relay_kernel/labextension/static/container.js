@@ -8,7 +8,7 @@
   /** A module that the application shares; null where it has none of that name. */
   const shared = async (name) => {
     const found = Object.values(scope[name] ?? {});
-    const chosen = found.find((each) => each.loaded) ?? found.find((each) => each.eager) ?? found[0];
+    const chosen = found.find((each) => each.loaded) ?? found[0];
     return chosen ? (await chosen.get())() : null;
   };
 
@@ -16,7 +16,8 @@
     const [kernels, relay] = await Promise.all(
       ["kernels.js", "plugin.js"].map((name) => import(new URL(name, base))),
     );
-    const extension = { __esModule: true, default: [kernels.plugin, await relay.plugin(shared, base)] };
+    const plugins = [kernels.plugin, await relay.plugin(shared, base)];
+    const extension = { __esModule: true, default: plugins };
     return () => extension;
   };
 

@@ -1,6 +1,6 @@
 // Elements of the page, in few words.
 
-/** `element("p", {class: "note"}, "text", child)`; attributes that are null or false are left out. */
+/** `element("p", {class: "note"}, "text", child)`; without attributes that are null or false. */
 export const element = (tag, attributes = {}, ...children) => {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

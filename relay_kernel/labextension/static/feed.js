@@ -1,4 +1,4 @@
-// What one kernel says over its `relay` comm. The fields are those of relay_kernel/core/overview.py.
+// What one kernel says over its `relay` comm: see relay_kernel/core/overview.py for the fields.
 
 const COMM = "relay";
 const VERSION = 1;

@@ -22,15 +22,10 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16" vie
   </g></svg>`;
 
 const section = (name, title) => {
-  const body = element("div", { class: "relay-Body" });
+  const body = element("div");
   const heading = element("h3", { id: `relay-${name}` }, title);
-  const node = element(
-    "section",
-    { class: "relay-Section", "aria-labelledby": heading.id },
-    heading,
-    body,
-  );
-  return { node, heading, body };
+  const node = element("section", { "aria-labelledby": heading.id }, heading, body);
+  return { node, body };
 };
 
 const note = (text) => element("p", { class: "relay-Note" }, text);
@@ -39,7 +34,7 @@ const meter = (label, share, words) =>
   element(
     "div",
     { class: "relay-Meter" },
-    element("span", { class: "relay-MeterLabel" }, label),
+    element("span", {}, label),
     element(
       "span",
       {
@@ -92,18 +87,19 @@ const card = (overview, target) => {
       element("strong", {}, target.name),
       element(
         "span",
-        { class: "relay-Phase" },
+        {},
         element("span", { class: "relay-Mark", "aria-hidden": "true" }, mark),
         word,
       ),
     ),
-    element("div", { class: "relay-About" }, about.join(" · ")),
+    element("div", {}, about.join(" · ")),
     target.reason ? note(target.reason) : null,
     ...(target.usage ? meters(target.usage) : []),
   );
 };
 
-const list = (label, items) => element("ul", { class: "relay-List", "aria-label": label }, ...items);
+const list = (label, items) =>
+  element("ul", { class: "relay-List", "aria-label": label }, ...items);
 
 const behind = (overview, one) => {
   const isThere = targetOf(overview, one.target).phase !== "absent";
@@ -141,27 +137,33 @@ const files = (overview) => {
     found.push(note(`This notebook's folder is not kept equal: ${reason}.`));
   }
   for (const [target, count] of Object.entries(overview.files.pending)) {
-    if (count) found.push(element("p", {}, `${plural(count, "file")} on the way to or from ${target}`));
+    const words = `${plural(count, "file")} on the way to or from ${target}`;
+    if (count) found.push(element("p", {}, words));
   }
-  if (total) found.push(list("Conflicts", conflicts.map(conflict)));
-  if (total) found.push(note("Keep what you want, and take it off this list: relay files dismiss COPY"));
+  if (total) {
+    found.push(list("Conflicts", conflicts.map(conflict)));
+    found.push(note("Keep what you want, and take it off this list: relay files dismiss COPY"));
+  }
   if (isKept && !pending(overview) && !total) found.push(note("All files are equal."));
   return found;
 };
 
-const environment = (one) =>
-  element(
+const environment = ({ target, phase, reason, drift }) => {
+  const differences = drift.map((each) => element("li", {}, each));
+  const many = drift.length ? plural(drift.length, "difference") : "no differences";
+  return element(
     "li",
     {},
-    element("strong", {}, one.target),
-    `: ${one.phase}${one.drift.length ? `, ${plural(one.drift.length, "difference")}` : ", no differences"}`,
-    one.reason ? note(one.reason) : null,
-    one.drift.length ? list("Differences", one.drift.map((each) => element("li", {}, each))) : null,
+    element("strong", {}, target),
+    `: ${phase}, ${many}`,
+    reason ? note(reason) : null,
+    drift.length ? list("Differences", differences) : null,
   );
+};
 
 export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
   const title = element("h2", { id: "relay-title" }, "Where cells run");
-  const summary = element("p", { class: "relay-Summary" });
+  const summary = element("p");
   const choice = element("fieldset", { class: "relay-Choice" });
   const targets = section("targets", "Targets");
   const left = section("left", "Variables that stay behind");
@@ -170,7 +172,7 @@ export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
   const empty = note("The notebook in front has no relay kernel.");
   const all = element(
     "div",
-    { class: "relay-All" },
+    {},
     summary,
     choice,
     ...[targets, left, kept, packages].map((each) => each.node),
@@ -199,29 +201,23 @@ export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
   panel.node.setAttribute("role", "region");
   panel.node.setAttribute("aria-labelledby", title.id);
 
-  let offered = "";
+  let radios = [];
   const offer = (overview) => {
     const modes = ["auto", ...overview.targets.map((each) => each.name)];
-    if (offered !== modes.join()) {
-      offered = modes.join();
-      const radios = modes.map((mode) =>
-        element(
-          "label",
-          {},
-          element("input", {
-            type: "radio",
-            name: "relay-mode",
-            value: mode,
-            onchange: () => use(mode),
-          }),
-          ...modeLabel(overview, mode).map((text, index) =>
-            index ? element("span", { class: "relay-Note" }, text) : text,
-          ),
-        ),
+    if (radios.map((radio) => radio.value).join() !== modes.join()) {
+      radios = modes.map((value) =>
+        element("input", { type: "radio", name: "relay-mode", value, onchange: () => use(value) }),
       );
-      choice.replaceChildren(element("legend", {}, "Run the next cells at"), ...radios);
+      const labels = radios.map((radio) =>
+        element("label", {}, radio, element("span"), element("span", { class: "relay-Note" })),
+      );
+      choice.replaceChildren(element("legend", {}, "Run the next cells at"), ...labels);
     }
-    for (const radio of choice.querySelectorAll("input")) {
+    for (const radio of radios) {
+      const [name, meaning] = modeLabel(overview, radio.value);
+      const [called, means] = radio.parentElement.querySelectorAll("span");
+      called.textContent = name;
+      means.textContent = meaning;
       radio.checked = radio.value === overview.mode;
     }
   };
@@ -241,7 +237,7 @@ export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
       offer(overview);
       fill(
         targets.body,
-        element("ul", { class: "relay-Cards" }, ...overview.targets.map((t) => card(overview, t))),
+        element("ul", {}, ...overview.targets.map((t) => card(overview, t))),
       );
       const unnamed = overview.left_behind_total - overview.left_behind.length;
       left.node.hidden = overview.targets.length === 1;
@@ -255,10 +251,7 @@ export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
       kept.node.hidden = overview.targets.length === 1;
       fill(kept.body, ...files(overview));
       packages.node.hidden = overview.environments.length === 0;
-      fill(
-        packages.body,
-        list("Environments", overview.environments.map(environment)),
-      );
+      fill(packages.body, list("Environments", overview.environments.map(environment)));
     },
   };
 };

@@ -40,9 +40,13 @@ export const plugin = async (shared, base) => {
 
     const panel = makePanel(widgets, ui, {
       use: (target) => current()?.use(target),
-      watch: () => current()?.watch(),
+      watch: () => watch(),
       onVisible: (isVisible) => item.setOpen(isVisible),
     });
+    const watch = () => {
+      const isSeen = panel.widget.isVisible && document.visibilityState === "visible";
+      if (isSeen && current()?.overview) current().watch();
+    };
     const toggle = () => {
       if (panel.widget.isVisible) {
         app.shell.collapseRight();
@@ -60,15 +64,15 @@ export const plugin = async (shared, base) => {
       panel.show(overview, name);
     };
 
+    const open = () => {
+      if (!panel.widget.isVisible) toggle();
+    };
     const notify = (panelOf, moved) => {
       const isCurrent = panelOf === tracker.currentWidget;
       const text = isCurrent ? moved.text : `${panelOf.title.label}: ${moved.text}`;
       const type = moved.is_loss ? "warning" : "info";
-      const actions = isCurrent ? [{ label: "Show", callback: () => open() }] : [];
+      const actions = isCurrent ? [{ label: "Show", callback: open }] : [];
       apputils.Notification.emit(text, type, { autoClose: 10_000, actions });
-    };
-    const open = () => {
-      if (!panel.widget.isVisible) toggle();
     };
 
     const follow = (panelOf) => {
@@ -81,6 +85,7 @@ export const plugin = async (shared, base) => {
         const moved = newsOf(overview, before);
         if (moved) notify(panelOf, moved);
         if (panelOf === tracker.currentWidget) refresh();
+        if (!before) watch();
       };
       const attach = () => {
         entry.feed?.dispose();
@@ -101,7 +106,10 @@ export const plugin = async (shared, base) => {
 
     tracker.forEach(follow);
     tracker.widgetAdded.connect((_, panelOf) => follow(panelOf));
-    tracker.currentChanged.connect(refresh);
+    tracker.currentChanged.connect(() => {
+      refresh();
+      watch();
+    });
     if (bar) {
       const { widget, isActive, activeStateChanged } = item;
       const options = { item: widget, isActive, activeStateChanged, rank: 1 };

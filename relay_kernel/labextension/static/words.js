@@ -49,7 +49,7 @@ const isAwaited = (overview, target) => {
 const troubles = (overview) =>
   overview.targets.filter((each) => each.phase === "quiet" || wasLost(overview, each));
 
-/** Targets that are on their way to run cells; a standby that gets a copy is nothing to speak of. */
+/** Targets on their way to run cells; a standby that gets a copy is nothing to speak of. */
 const coming = (overview) =>
   overview.targets.filter(
     (each) => ["linked", "filling"].includes(each.phase) && isAwaited(overview, each),
@@ -76,6 +76,8 @@ export const parts = (overview) => {
   for (const target of [...troubles(overview), ...coming(overview)]) {
     found.push(said(overview, target));
   }
+  const { mode } = overview;
+  if (mode !== "auto" && mode !== overview.primary) found.push(`next cells at ${mode}`);
   const files = pending(overview);
   if (files) found.push(`${plural(files, "file")} pending`);
   const conflicts = overview.files.conflicts_total;
