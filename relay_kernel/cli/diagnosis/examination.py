@@ -45,11 +45,15 @@ class Examination:
     Args:
         places: Of this user; the folders exist.
         step: Called with what is being looked at, in a few words.
+        patience: Seconds to wait for a target that dials in and is not there.
     """
 
-    def __init__(self, places: Places, step: Callable[[str], None]) -> None:
+    def __init__(
+        self, places: Places, step: Callable[[str], None], *, patience: float = 0.0
+    ) -> None:
         self._places = places
         self._step = step
+        self._patience = patience
         self._config, self._config_facts = read_config(places)
 
     async def run(self, name: str = "") -> AsyncIterator[tuple[str, list[Finding]]]:
@@ -85,7 +89,7 @@ class Examination:
     async def _examine(self, target: TargetConfig) -> list[Finding]:
         name = target.name
         self._step(f"reaching {name}")
-        pc = await visit(self._places, target)
+        pc = await visit(self._places, target, self._patience)
         found = self._judge_road(target, pc)
         found += self._judge_pc(target, pc)
         found.append(await self._judge_cell(name, found))
