@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relay_kernel.cli.asking import _key_in
+from relay_kernel.cli.diagnosis.road import SESSIONS
 from relay_kernel.link.pins import read_pins
 from relay_kernel.settings.config import load_config
 from tests.cli.terminal import terminal
@@ -17,12 +18,12 @@ from tests.e2e.rig import processes_of
 from tests.hub.joining import JoiningPc
 from tests.hub.test_joined import server_with
 from tests.processes import lives
+from tests.sshd import Sshd
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from relay_kernel.settings.paths import Places
-    from tests.sshd import Sshd
 
 __all__ = ["server"]
 
@@ -89,13 +90,18 @@ def test_what_is_said_is_not_asked(pc: Sshd, places: Places) -> None:
     assert "a cell there and back" not in person.text
 
 
-def test_a_check_that_was_asked_for(pc: Sshd, server: Places) -> None:
-    """Also where nobody is at a terminal; a fault is the exit status."""
-    options = ("--ssh", pc.address, "--identity", str(pc.identity), "--python", sys.executable)
-    said = relay("add", "pc", *options, "--yes", "--check")
+def test_a_check_finds_settings_of_sshd_that_hurt(tmp_path: Path, server: Places) -> None:
+    """In a script it is asked for; what is only a warning is status 0."""
+    hurts = (f"MaxSessions {SESSIONS - 1}", "ClientAliveInterval 2", "ClientAliveCountMax 1")
+    with Sshd(tmp_path / "strict", options=hurts) as pc:
+        options = ("--ssh", pc.address, "--identity", pc.identity, "--python", sys.executable)
+        said = relay("add", "pc", *options, "--yes", "--check")
+        end_agents(pc.relay_home)
     assert (said.status, said.errors) == (0, "")
-    assert "all is well" in said.output
-    end_agents(pc.relay_home)
+    assert "  warning  MaxSessions " in said.output
+    assert "  warning  ClientAlive " in said.output
+    assert "  ok       a cell there and back" in said.output
+    assert said.output.endswith("2 warnings\n")
 
 
 def test_enough_of_questions(places: Places) -> None:

@@ -106,7 +106,7 @@ class Examination:
         if pc.dial is not None:
             found += judge_dial(pc.dial)
             tunnel = find_tunnel(target, self._server)
-            found += judge_tunnel(tunnel) if tunnel else []
+            found += judge_tunnel(tunnel, pc.dial.failed) if tunnel else []
         if pc.agent is not None:
             found.append(judge_agent(pc.agent))
         if pc.hub_seconds is not None:

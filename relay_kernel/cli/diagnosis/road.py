@@ -177,11 +177,23 @@ def judge_sessions(sshd: SshdSettings) -> Finding | None:
     )
 
 
-def judge_tunnel(tunnel: Tunnel) -> list[Finding]:
-    """What of the server's own sshd hurts a reverse tunnel."""
+def judge_tunnel(tunnel: Tunnel, failed: DialStep | None = None) -> list[Finding]:
+    """What hurts a reverse tunnel, the server's own sshd above all.
+
+    Args:
+        tunnel: Its near end.
+        failed: Where the dial through it failed.
+    """
     sshd = tunnel.sshd
     name = "reverse tunnel"
     found = []
+    if failed is DialStep.PORT:
+        line = f"nobody listens at port {tunnel.port} of this machine: the tunnel is down"
+        found.append(fault(name, line, f"on the PC: ssh -R {tunnel.port}:localhost:22 SERVER …"))
+    if failed is DialStep.ANSWER:
+        line = f"port {tunnel.port} is taken, and nobody answers behind it: a stale listener"
+        mend = f"sudo fuser -k -n tcp {tunnel.port}; the PC's next dial has the port again"
+        found.append(fault(name, line, mend))
     if tunnel.plain:
         line = f"port {tunnel.port}: its ssh runs with -N, so sshd holds small packets back (Nagle)"
         mend = f"on the PC, in place of -N: ssh -R {tunnel.port}:localhost:22 SERVER sleep infinity"
