@@ -92,7 +92,7 @@ class Examination:
         pc = await visit(self._places, target, self._patience)
         found = self._judge_road(target, pc)
         found += self._judge_pc(target, pc)
-        found.append(await self._judge_cell(name, found))
+        found.append(await self._judge_cell(name, found, pc))
         self._step(f"looking at the files and environments of {name}")
         found += judge_files(await ask_files(self._places), name)
         if target.python is None:
@@ -144,12 +144,11 @@ class Examination:
             found += judge_sshd(machine.sshd, "the PC")
         return found
 
-    async def _judge_cell(self, name: str, found: list[Finding]) -> Finding:
+    async def _judge_cell(self, name: str, found: list[Finding], pc: PcFacts) -> Finding:
         broken = [each for each in found if each.outcome is Outcome.FAULT]
         if broken:
             return skipped("a cell there and back", f"a check before it failed: {broken[0].name}")
-        missing = [each for each in found if each.name == "agent"]
-        if missing and missing[0].outcome is Outcome.WARNING:
+        if pc.agent is not None and not pc.agent.is_current:
             return skipped("a cell there and back", "the agent has to be brought over first")
         self._step(f"running a cell on {name}")
         return judge_cell(await send_cell(self._places, name))

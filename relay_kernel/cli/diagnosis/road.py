@@ -68,15 +68,13 @@ _WELL = {
 def judge_dial(dial: Dial) -> list[Finding]:
     """One finding for each step, in order; those behind the one that failed are skipped."""
     found = []
-    failed = False
+    failed: DialStep | None = None
     for step in DialStep:
         name = f"ssh: {step.value}"
-        if failed:
-            found.append(
-                skipped(name, f"the step before it failed: {dial.failed and dial.failed.value}")
-            )
+        if failed is not None:
+            found.append(skipped(name, f"a step before it failed: {failed.value}"))
         elif step is dial.failed:
-            failed = True
+            failed = step
             mend = MENDS[step].format(name=dial.name, ssh=dial.ssh)
             found.append(fault(name, dial.reason, mend))
         elif step is DialStep.SHELL:
@@ -101,6 +99,11 @@ class AgentFound:
     python: str = ""
     """The interpreter that ``config.toml`` names; empty: it names none."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it can be used as it is."""
+        return not self.wrong and self.version == self.ours
+
 
 def judge_agent(agent: AgentFound) -> Finding:
     """Whether this version's agent is there; the hub puts it there where it can."""
@@ -112,7 +115,7 @@ def judge_agent(agent: AgentFound) -> Finding:
     if agent.wrong:
         mend = f"install Python {dotted(OLDEST)} or newer there (sudo apt install python3); {add}"
         return fault("agent", agent.wrong, mend)
-    if agent.version == agent.ours:
+    if agent.is_current:
         return ok("agent", f"version {agent.version}")
     if agent.version:
         line = f"version {agent.version} there, and {agent.ours} here"
