@@ -82,6 +82,16 @@ class TestRoad:
         places.config.write_text(text)
         failed_at(examined(), DialStep.ANSWER)
 
+    def test_a_stale_listener_takes_the_connection_and_is_silent(
+        self, examined: Examined, places: Places, pc: Sshd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("relay_kernel.link.ssh.DIAL_TIMEOUT", 0.5)
+        pc.pair(places)
+        with socket.create_server((pc.host, 0)) as silent:
+            port = silent.getsockname()[1]
+            places.config.write_text(places.config.read_text().replace(str(pc.port), str(port)))
+            assert "still listens" in failed_at(examined(), DialStep.ANSWER)["mend"]
+
     def test_no_key_is_pinned(self, examined: Examined, places: Places, pc: Sshd) -> None:
         pc.pair(places)
         places.known_hosts.unlink()
