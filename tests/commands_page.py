@@ -41,7 +41,7 @@ def _row(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         words = [f"`{value}`"]
     else:
-        words = [f"`{word}`" for word in parameter.opts]
+        words = [f"`{word}`" for word in (*parameter.opts, *parameter.secondary_opts)]
         if not parameter.is_flag:
             words[-1] = f"`{parameter.opts[-1]} {value}`"
     return f"| {', '.join(words)} | {(parameter.help or '').strip()} |"

@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relay_kernel.cli.asking import Wish, ask, is_interactive
 from relay_kernel.cli.completing import complete_target
 from relay_kernel.settings.config import ConfigError, TargetConfig, check_name, load_config
 from relay_kernel.settings.paths import find_places
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from relay_kernel.link.install import Installed
-    from relay_kernel.link.probe import Surroundings
-    from relay_kernel.link.ssh import Connection
     from relay_kernel.settings.paths import Places
+
+#: Seconds for a PC that was just let in to dial in: it tries every 10 s.
+JOIN_TIMEOUT = 45.0
 
 
 def add(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            help="What the PC is called here: pc, desk, lab-2.", autocompletion=complete_target
+            metavar="NAME",
+            help="What the PC is called here: pc, desk, lab-2. Without, you are asked everything.",
+            autocompletion=complete_target,
         ),
-    ],
+    ] = None,
     ssh: Annotated[
         str | None,
         typer.Option(help="Where it is: me@host, me@host:port or a Host alias of ssh_config."),
@@ -49,38 +50,84 @@ def add(
         str | None, typer.Option(help="With --dials-in: its public key, as relay join shows it.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is shown.")] = False,
-) -> None:
-    """Pair with a PC: check and pin its host key, log in, install the agent, write config.toml."""
-    from rich.console import Console
-
+    check: Annotated[
+        bool | None,
+        typer.Option(
+            "--check/--no-check",
+            help="End with what relay doctor finds of it.",
+            show_default="at a terminal",
+        ),
+    ] = None,
+) -> int:
+    """Pair with a PC: pin its host key, log in, install the agent, write config.toml, check it."""
     places = find_places().make()
-    if dials_in or key is not None:
-        _refuse_both(ssh, identity, python)
-        from relay_kernel.cli.let_in import let_in
+    wish = Wish(name, ssh, identity, python, dials_in or key is not None, key)
+    known = load_config(places.config).target(name) if name else None
+    if is_interactive() and known is None and not wish.is_complete:
+        wish = ask(wish)
+    if wish.name is None:
+        raise ConfigError("say what the PC is called here: relay add NAME --ssh me@host:port")
+    if wish.dials_in:
+        here = _let_in(places, wish, accept=yes)
+    else:
+        here = True
+        _pair(places, _target(places, wish), accept=yes)
+    if check is None:
+        check = is_interactive()
+    return _check(places, wish.name, dials_in=wish.dials_in) if check and here else 0
 
-        let_in(places, name, key, accept=yes)
-        return
-    target = _target(places, name, ssh, identity, python)
-    console = Console(soft_wrap=True, highlight=False)
-    asyncio.run(_Pairing(places, target, console).run(accept=yes))
 
+def _let_in(places: Places, wish: Wish, *, accept: bool) -> bool:
+    """Let a PC in that dials in; whether it can do so from now on."""
+    from relay_kernel.cli.asking import ask_key
+    from relay_kernel.cli.let_in import let_in
 
-def _refuse_both(ssh: str | None, identity: Path | None, python: str | None) -> None:
-    if ssh is not None or identity is not None or python is not None:
+    if wish.ssh is not None or wish.identity is not None or wish.python is not None:
         raise ConfigError(
             "--dials-in goes with --key only: a PC that dials in is not dialled, and has "
             "installed relay-kernel itself"
         )
+    assert wish.name is not None
+    let_in(places, wish.name, wish.key, accept=accept)
+    if wish.key is None and is_interactive():
+        key = ask_key()
+        if key:
+            let_in(places, wish.name, key, accept=accept)
+            return True
+    return wish.key is not None
 
 
-def _target(
-    places: Places, name: str, ssh: str | None, identity: Path | None, python: str | None
-) -> TargetConfig:
+def _pair(places: Places, target: TargetConfig, *, accept: bool) -> None:
+    from rich.console import Console
+
+    from relay_kernel.cli.pairing import Pairing
+
+    console = Console(soft_wrap=True, highlight=False)
+    asyncio.run(Pairing(places, target, console).run(accept=accept))
+
+
+def _check(places: Places, name: str, *, dials_in: bool) -> int:
+    """What the doctor finds; an exit status."""
+    from rich.console import Console
+
+    from relay_kernel.cli.diagnosis.finding import Outcome
+    from relay_kernel.cli.diagnosis.screen import summary, worst
+    from relay_kernel.cli.doctor import examine
+
+    console = Console(soft_wrap=True, highlight=False)
+    patience = JOIN_TIMEOUT if dials_in else 0.0
+    report = asyncio.run(examine(places, console, name, server=False, patience=patience))
+    console.print(summary(report))
+    return 1 if worst(report) is Outcome.FAULT else 0
+
+
+def _target(places: Places, wish: Wish) -> TargetConfig:
     """What was asked for; what was left out stays as it is configured.
 
     Raises:
         ConfigError: It is wrong, or ``config.toml`` is.
     """
+    name, ssh, identity = wish.name or "", wish.ssh, wish.identity
     wrong = check_name(name)
     if wrong:
         raise ConfigError(f"{name!r} {wrong}")
@@ -96,7 +143,7 @@ def _target(
         name=name,
         ssh=ssh or known.ssh,
         identity=(identity.expanduser().absolute() if identity else known.identity),
-        python=python or known.python,
+        python=wish.python or known.python,
     )
     try:
         parse_address(target.ssh or "")
@@ -105,73 +152,3 @@ def _target(
     if target.identity is not None and not target.identity.is_file():
         raise ConfigError(f"--identity: the file {target.identity} does not exist")
     return target
-
-
-class _Pairing:
-    """One run of ``relay add``, step by step, in plain words."""
-
-    def __init__(self, places: Places, target: TargetConfig, console: Console) -> None:
-        self._places = places
-        self._target = target
-        self._console = console
-
-    async def run(self, *, accept: bool) -> None:
-        """All of it. ``config.toml`` is written last, once everything worked.
-
-        Args:
-            accept: Take the host key as it is shown, without asking.
-
-        Raises:
-            RelayError: One line that says what to do.
-        """
-        from relay_kernel.cli.hostkey import accept_host_key
-        from relay_kernel.link.probe import probe
-        from relay_kernel.link.ssh import connect
-        from relay_kernel.settings.edit import add_target
-
-        target = self._target
-        await accept_host_key(target, self._places, self._show, accept=accept)
-        conn = await connect(target, self._places)
-        try:
-            around = await probe(conn, everything=True)
-            self._describe(around)
-            installed = await self._install(conn, around)
-        finally:
-            conn.abort()
-        done = "installed" if installed.fresh else "there already"
-        self._step(f"agent {done}: {installed.python}")
-        add_target(
-            self._places.config,
-            target.name,
-            ssh=target.ssh,
-            identity=target.identity,
-            python=target.python,
-        )
-        self._step(f"written to {self._places.config}")
-        self._console.print(f"{target.name} is ready: cells run there whenever it is on.")
-
-    async def _install(self, conn: Connection, around: Surroundings) -> Installed:
-        from relay_kernel.cli.progress import Bars
-        from relay_kernel.link.install import install_agent
-
-        with Bars() as bars:
-            what = f"sending the agent to {self._target.name}"
-            return await install_agent(
-                conn,
-                around,
-                show=self._step,
-                progress=lambda done, total: bars.show(what, done, total),
-            )
-
-    def _describe(self, around: Surroundings) -> None:
-        pythons = ", ".join(f"{path} ({v[0]}.{v[1]})" for v, path in around.pythons) or "none"
-        self._step(f"logged in: {around.host}, {around.system}")
-        self._step(f"Python there: {pythons}")
-
-    def _step(self, text: str) -> None:
-        self._show(f"  {text}")
-
-    def _show(self, line: str) -> None:
-        from rich.markup import escape
-
-        self._console.print(escape(line))

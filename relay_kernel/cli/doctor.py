@@ -43,19 +43,35 @@ def doctor(
     return 1 if screen.worst(report) is Outcome.FAULT else 0
 
 
-async def examine(places: Places, console: Console, target: str = "") -> dict[str, list[Finding]]:
+async def examine(
+    places: Places,
+    console: Console,
+    target: str = "",
+    *,
+    server: bool = True,
+    patience: float = 0.0,
+) -> dict[str, list[Finding]]:
     """Examine all, showing each place as soon as it is known.
+
+    Args:
+        places: Of this user; the folders exist.
+        console: To show it on.
+        target: One alone; empty: all.
+        server: Whether the server itself is shown, too.
+        patience: Seconds to wait for a target that dials in and is not there.
 
     Raises:
         ConfigError: There is no such target.
     """
     from relay_kernel.cli.diagnosis import screen
-    from relay_kernel.cli.diagnosis.examination import Examination
+    from relay_kernel.cli.diagnosis.examination import SERVER, Examination
 
     report = {}
     with console.status("beginning") as spinner:
-        examination = Examination(places, lambda text: spinner.update(text))
+        examination = Examination(places, spinner.update, patience=patience)
         async for where, findings in examination.run(target):
+            if where == SERVER and not server:
+                continue
             report[where] = findings
             console.print(where, style="bold")
             console.print(screen.as_text(findings))

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from relay_kernel.cli.asking import ask_server, is_interactive
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.config import ConfigError, TargetConfig, check_name
 from relay_kernel.settings.paths import find_places
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 
 def join(
     server: Annotated[
-        str, typer.Argument(help="Where it is: me@host, me@host:port or an alias of ssh_config.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="SERVER",
+            help="Where it is: me@host, me@host:port or an alias of ssh_config. Without, you are "
+            "asked.",
+        ),
+    ] = None,
     identity: Annotated[
         Path | None,
         typer.Option(
@@ -38,6 +44,8 @@ def join(
 ) -> None:
     """Join this PC to a server that cannot reach it: dial in, and stay."""
     places = find_places().make()
+    if server is None:
+        server, service = _ask(service=service)
     target = _server(places, server, identity, name)
     visit = _Visit(places, target, name)
     if service:
@@ -48,6 +56,20 @@ def join(
 
     with _lock(places, target):
         run(visit.run(accept=yes))
+
+
+def _ask(*, service: bool) -> tuple[str, bool]:
+    """Where the server is, and whether systemd shall start this.
+
+    Raises:
+        ConfigError: Nobody is there to be asked.
+    """
+    if not is_interactive():
+        raise ConfigError("say where the server is: relay join me@server")
+    server = ask_server()
+    return server, service or typer.confirm(
+        "Shall systemd start this from every boot on?", default=True
+    )
 
 
 def _server(places: Places, server: str, identity: Path | None, name: str) -> TargetConfig:

@@ -42,11 +42,11 @@ def picture(report: Report, reasons: Mapping[str, str] | None = None) -> Rendera
         report: From ``collect``.
         reasons: Target -> why it is not there.
     """
-    tables = [_targets(report, reasons or {})]
+    tables: list[RenderableType] = [_targets(report, reasons or {})]
     tables += [_notebooks(report)] if report["kernels"] else []
     tables += [_files(report)] if report["files"] else []
     tables += [_envs(report)] if report["envs"] else []
-    return Group(*tables)
+    return Group(*(part for table in tables for part in (table, "")))
 
 
 def _table(*columns: str) -> Table:

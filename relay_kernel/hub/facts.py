@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
 
 
-async def ask_facts(places: Places, target: str) -> Machine:
+async def ask_facts(places: Places, target: str, patience: float = 0.0) -> Machine:
     """Have the PC look around, through the hub.
 
     Args:
         places: Of this user; the folders exist.
         target: As in ``config.toml``.
+        patience: Seconds to wait for a target that dials in and is not there.
 
     Raises:
         DialError: With one line that says what to do.
     """
-    reader, writer = await open_stream(places, target, plane="facts")
+    reader, writer = await open_stream(places, target, patience=patience, plane="facts")
     try:
         async with asyncio.timeout(SURVEY_TIMEOUT):
             said = await reader.read(-1)

@@ -73,9 +73,9 @@ def run(*command: str) -> tuple[int, str]:
 
 
 def find_uv() -> list[str]:
-    """Path and version of uv; nothing if there is none."""
+    """Path and version of uv, the latter empty if it does not run; nothing if there is none."""
     beside = os.path.join(os.path.dirname(sys.executable), "uv")
-    path = beside if os.access(beside, os.X_OK) else shutil.which("uv")
+    path = beside if os.path.isfile(beside) else shutil.which("uv")
     if path is None:
         return []
     status, said = run(path, "--version")

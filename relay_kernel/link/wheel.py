@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import stat
 import zipfile
 from dataclasses import dataclass
 from importlib import metadata
@@ -146,7 +147,8 @@ def _store(archive: zipfile.ZipFile, inside: str, content: bytes | Path) -> tupl
     entry = zipfile.ZipInfo(inside, _NO_TIME)
     entry.compress_type = archive.compression
     runs = isinstance(content, Path) and content.stat().st_mode & 0o111
-    entry.external_attr = (0o755 if runs else 0o644) << 16
+    # pip makes executable what is, and only where it is told that it is a file.
+    entry.external_attr = (stat.S_IFREG | (0o755 if runs else 0o644)) << 16
     digest, size = hashlib.sha256(), 0
     with (
         content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as source,

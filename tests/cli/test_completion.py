@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -38,11 +39,18 @@ def known(places: Places) -> Places:
     return places
 
 
+@functools.cache
+def script(shell: str) -> str:
+    """What ``relay completion`` prints."""
+    said = relay("completion", shell)
+    assert (said.status, said.errors) == (0, "")
+    return said.output
+
+
 def complete(line: str) -> set[str]:
     """What bash offers for ``line``."""
     words = line.split(" ")
-    script = relay("completion", "bash").output
-    program = f"""{script}
+    program = f"""{script("bash")}
 COMP_WORDS=({" ".join(f"'{word}'" for word in words)})
 COMP_CWORD={len(words) - 1}
 _relay_completion relay
@@ -73,9 +81,7 @@ def test_a_config_that_is_wrong_completes_to_nothing(places: Places) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_there_is_a_script(shell: str) -> None:
-    said = relay("completion", shell)
-    assert said.status == 0
-    assert f"complete_{shell}" in said.output
+    assert f"complete_{shell}" in script(shell)
 
 
 def test_another_shell() -> None:

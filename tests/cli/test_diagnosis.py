@@ -216,22 +216,33 @@ def test_an_sshd_that_cannot_be_asked(settings: SshdSettings) -> None:
 
 #: A reverse tunnel -> how its findings end.
 ALIVE = {"clientaliveinterval": "1m"}
-TUNNELS: dict[str, tuple[Tunnel, list[str]]] = {
-    "well": (Tunnel(2222, False, sshd(**ALIVE)), []),
-    "not to be seen": (Tunnel(2222), []),
-    "without a command": (Tunnel(2222, True, sshd(**ALIVE)), ["sleep infinity"]),
-    "stale when it is cut off": (Tunnel(2222, False, sshd()), ["ClientAliveCountMax 2"]),
+TUNNELS: dict[str, tuple[list[Finding], list[str]]] = {
+    "well": (judge_tunnel(Tunnel(2222, False, sshd(**ALIVE))), []),
+    "not to be seen": (judge_tunnel(Tunnel(2222)), []),
+    "without a command": (
+        judge_tunnel(Tunnel(2222, True, sshd(**ALIVE))),
+        ["sleep infinity"],
+    ),
+    "stale when it is cut off": (
+        judge_tunnel(Tunnel(2222, False, sshd())),
+        ["ClientAliveCountMax 2"],
+    ),
     "forbidden": (
-        Tunnel(2222, False, sshd(allowtcpforwarding="no", **ALIVE)),
+        judge_tunnel(Tunnel(2222, False, sshd(allowtcpforwarding="no", **ALIVE))),
         ["AllowTcpForwarding yes (or remote)"],
+    ),
+    "down": (judge_tunnel(Tunnel(2222), DialStep.PORT), ["ssh -R 2222:localhost:22 SERVER …"]),
+    "stale": (
+        judge_tunnel(Tunnel(2222), DialStep.ANSWER),
+        ["the PC's next dial has the port again"],
     ),
 }
 
 
 @pytest.mark.parametrize("case", TUNNELS)
 def test_a_reverse_tunnel(case: str) -> None:
-    tunnel, mends = TUNNELS[case]
-    found = [each.mend for each in judge_tunnel(tunnel) if each.mend]
+    findings, mends = TUNNELS[case]
+    found = [each.mend for each in findings if each.mend]
     assert len(found) == len(mends)
     assert all(mend.endswith(end) for mend, end in zip(found, mends, strict=True))
 

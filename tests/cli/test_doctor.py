@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from relay_kernel import __version__
+from relay_kernel.cli import main
 from relay_kernel.cli.diagnosis.finding import Outcome
 from relay_kernel.link.errors import DialStep
 from tests.cli.test_add import relay
@@ -26,13 +29,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sshd
 
 Checks = dict[str, dict[str, str]]
+Examined = Callable[..., Checks]
 
 
-def examined(status: int = 1) -> Checks:
+@pytest.fixture
+def examined(capsys: pytest.CaptureFixture[str]) -> Examined:
+    """Runs ``relay doctor pc --json``, in this process."""
+    return functools.partial(_examined, capsys)
+
+
+def _examined(capsys: pytest.CaptureFixture[str], status: int = 1) -> Checks:
     """The checks of ``pc`` by name; every warning and fault says how it is mended."""
-    said = relay("doctor", "pc", "--json")
-    assert (said.status, said.errors) == (status, "")
-    checks = json.loads(said.output)["checks"]
+    assert main(["doctor", "pc", "--json"]) == status
+    said = capsys.readouterr()
+    assert said.err == ""
+    checks = json.loads(said.out)["checks"]
     bad = {Outcome.WARNING.value, Outcome.FAULT.value}
     assert all(bool(each["mend"]) == (each["outcome"] in bad) for each in checks)
     assert not [each for each in checks if "\n" in each["found"] + each["mend"]]
@@ -50,50 +61,64 @@ def failed_at(checks: Checks, step: DialStep) -> dict[str, str]:
 
 
 class TestRoad:
-    def test_the_name_is_wrong(self, places: Places, pc: Sshd) -> None:
+    def test_the_name_is_wrong(self, examined: Examined, places: Places, pc: Sshd) -> None:
         pc.pair(places)
         text = places.config.read_text().replace(pc.host, "no-such-host.invalid")
         places.config.write_text(text)
         assert "does not resolve" in failed_at(examined(), DialStep.NAME)["found"]
 
-    def test_the_port_is_wrong(self, places: Places, pc: Sshd) -> None:
+    def test_the_port_is_wrong(self, examined: Examined, places: Places, pc: Sshd) -> None:
         pc.pair(places)
         pc.stop()
         fault = failed_at(examined(), DialStep.PORT)
         assert "refuses the connection" in fault["found"]
         assert "relay add pc --ssh" in fault["mend"]
 
-    def test_what_listens_there_is_no_sshd(self, places: Places, pc: Sshd, other: int) -> None:
+    def test_what_listens_there_is_no_sshd(
+        self, examined: Examined, places: Places, pc: Sshd, other: int
+    ) -> None:
         pc.pair(places)
         text = places.config.read_text().replace(str(pc.port), str(other))
         places.config.write_text(text)
         failed_at(examined(), DialStep.ANSWER)
 
-    def test_no_key_is_pinned(self, places: Places, pc: Sshd) -> None:
+    def test_a_stale_listener_takes_the_connection_and_is_silent(
+        self, examined: Examined, places: Places, pc: Sshd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("relay_kernel.link.ssh.DIAL_TIMEOUT", 0.5)
+        pc.pair(places)
+        with socket.create_server((pc.host, 0)) as silent:
+            port = silent.getsockname()[1]
+            places.config.write_text(places.config.read_text().replace(str(pc.port), str(port)))
+            assert "still listens" in failed_at(examined(), DialStep.ANSWER)["mend"]
+
+    def test_no_key_is_pinned(self, examined: Examined, places: Places, pc: Sshd) -> None:
         pc.pair(places)
         places.known_hosts.unlink()
         assert failed_at(examined(), DialStep.PIN)["mend"] == "relay add pc"
 
-    def test_the_private_key_is_gone(self, places: Places, pc: Sshd) -> None:
+    def test_the_private_key_is_gone(self, examined: Examined, places: Places, pc: Sshd) -> None:
         pc.pair(places)
         pc.identity.unlink()
         assert str(pc.identity) in failed_at(examined(), DialStep.KEY)["found"]
 
-    def test_the_host_key_has_changed(self, places: Places, pc: Sshd) -> None:
+    def test_the_host_key_has_changed(self, examined: Examined, places: Places, pc: Sshd) -> None:
         pc.pair(places)
         new = pc.new_host_key()
         fault = failed_at(examined(), DialStep.HOST_KEY)
         assert new.fingerprint in fault["found"]
         assert "ssh-keygen -lf" in fault["mend"]
 
-    def test_the_key_is_refused(self, places: Places, pc: Sshd, tmp_path: Path) -> None:
+    def test_the_key_is_refused(
+        self, examined: Examined, places: Places, pc: Sshd, tmp_path: Path
+    ) -> None:
         pc.pair(places)
         pc.let_in(make_key(tmp_path / "stranger").with_suffix(".pub").read_text().strip())
         fault = failed_at(examined(), DialStep.LOGIN)
         assert "refuses the key" in fault["found"]
         assert "ssh-copy-id" in fault["mend"]
 
-    def test_it_runs_no_commands(self, places: Places, pc: Sshd) -> None:
+    def test_it_runs_no_commands(self, examined: Examined, places: Places, pc: Sshd) -> None:
         pc.pair(places)
         key = pc.identity.with_suffix(".pub").read_text().strip()
         pc.let_in(f'command="echo go away" {key}')
@@ -101,7 +126,7 @@ class TestRoad:
 
 
 class TestAgent:
-    def test_there_is_none(self, places: Places, pc: Sshd) -> None:
+    def test_there_is_none(self, examined: Examined, places: Places, pc: Sshd) -> None:
         """And the PC is asked all the same, over plain SSH."""
         pc.pair(places)
         checks = examined(status=0)
@@ -110,14 +135,14 @@ class TestAgent:
         assert checks["clock"]["outcome"] == "ok"
         assert "has to be brought over" in checks["a cell there and back"]["found"]
 
-    def test_it_is_of_another_version(self, places: Places, pc: Sshd) -> None:
+    def test_it_is_of_another_version(self, examined: Examined, places: Places, pc: Sshd) -> None:
         pc.pair(places)
         pc.install_agent()
         folder = pc.relay_home / "agents"
         (folder / __version__).rename(folder / "0.0.1")
         assert "version 0.0.1 there" in examined(status=0)["agent"]["found"]
 
-    def test_there_is_no_python(self, places: Places, tmp_path: Path) -> None:
+    def test_there_is_no_python(self, examined: Examined, places: Places, tmp_path: Path) -> None:
         with Sshd(tmp_path / "bare", path=bare_path(tmp_path / "bin")) as bare:
             bare.pair(places)
             checks = examined()
@@ -126,7 +151,7 @@ class TestAgent:
         assert "install Python" in checks["agent"]["mend"]
 
     def test_the_python_that_is_named_has_no_relay_kernel(
-        self, places: Places, pc: Sshd, tmp_path: Path
+        self, examined: Examined, places: Places, pc: Sshd, tmp_path: Path
     ) -> None:
         empty = tmp_path / "python"
         empty.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')

@@ -48,16 +48,6 @@ def test_one_of_them(places: Places) -> None:
 
 
 @pytest.mark.sshd
-def test_those_of_a_pc_stand_among_them(places: Places, agent_log: Path) -> None:
-    places.kernel_log.write_text("2026-11-26 20:00:01,000 one\n2026-11-26 20:00:03,000 three\n")
-    said = relay("logs", "pc")
-    assert (said.status, said.errors) == (0, "")
-    told = [line for line in said.output.splitlines() if " hub " not in line]
-    assert [line.split()[-1] for line in told] == ["one", "agent", "three"]
-    assert " pc agent  of the agent" in told[1]
-
-
-@pytest.mark.sshd
 def test_a_pc_that_is_off_costs_its_own_lines_alone(
     places: Places, agent_log: Path, pc: Sshd
 ) -> None:
@@ -70,10 +60,14 @@ def test_a_pc_that_is_off_costs_its_own_lines_alone(
 
 
 @pytest.mark.sshd
-async def test_they_are_followed_until_ctrl_c(places: Places, agent_log: Path) -> None:
-    places.kernel_log.touch()
+async def test_those_of_a_pc_stand_among_them_and_are_followed_until_ctrl_c(
+    places: Places, agent_log: Path
+) -> None:
+    places.kernel_log.write_text("2026-11-26 20:00:01,000 one\n2026-11-26 20:00:03,000 three\n")
     async with live("logs", "pc", "-f") as logs:
-        await logs.says("of the agent")
+        await logs.says(" server kernel one")
+        assert " pc agent " in await logs.says("of the agent")
+        await logs.says(" server kernel three")
         with agent_log.open("a") as file:
             file.write("2026-11-26 20:00:04,000 news of the PC\n")
         assert " pc agent " in await logs.says("news of the PC")

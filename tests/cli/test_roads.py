@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from relay_kernel.cli.diagnosis.gathering import find_tunnel
 from relay_kernel.link.pins import read_pins
+from relay_kernel.link.survey import survey_here
+from relay_kernel.settings.config import TargetConfig
 from tests.cli.test_add import relay
 from tests.sshd import Sshd
 
@@ -85,17 +89,22 @@ def test_a_proxy_command(pc: Sshd, places: Places, own_ssh: Path) -> None:
     added("desk")
 
 
+@pytest.mark.parametrize(("option", "command"), [("-N", ()), ("-T", ("sleep", "60"))])
 def test_the_port_of_a_reverse_tunnel(
-    pc: Sshd, places: Places, own_ssh: Path, tmp_path: Path
+    pc: Sshd, places: Places, own_ssh: Path, tmp_path: Path, option: str, command: tuple[str, ...]
 ) -> None:
-    """``ssh -N -R 2222:localhost:22`` from the PC to the server: what many have running."""
+    """``ssh -N -R 2222:localhost:22`` from the PC to the server: what many have running.
+
+    The doctor tells one that runs no command, whose small packets sshd holds back.
+    """
     with Sshd(tmp_path / "server") as server:
         tunnel = subprocess.Popen(
             [
-                *("ssh", "-N", "-v", "-F", "none", "-i", str(server.identity)),
+                *("ssh", option, "-v", "-F", "none", "-i", str(server.identity)),
                 *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
                 *("-o", "ExitOnForwardFailure=yes", "-p", str(server.port)),
                 *("-R", f"127.0.0.1:0:{pc.host}:{pc.port}", f"{server.user}@{server.host}"),
+                *command,
             ],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -106,12 +115,19 @@ def test_the_port_of_a_reverse_tunnel(
             port = next(
                 line.split()[2] for line in tunnel.stderr if line.startswith("Allocated port")
             )
-            output = added(f"{pc.user}@127.0.0.1:{port}", "--identity", str(pc.identity))
+            address = f"{pc.user}@127.0.0.1:{port}"
+            output = added(address, "--identity", str(pc.identity))
+            found = find_tunnel(TargetConfig("pc", ssh=address), survey_here())
         finally:
             tunnel.terminate()
             tunnel.wait(10)
             tunnel.stderr.close()
     assert pc.host_key.fingerprint in output
+    assert found is not None
+    assert found.port == int(port)
+    # Another user's sshd may hide whose its port is; root sees it.
+    assert found.plain in ({option == "-N"} if os.getuid() == 0 else {option == "-N", None})
+    assert find_tunnel(pc.target(), survey_here()) is None, "its own sshd is no tunnel"
 
 
 _FORWARD = (

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from relay_kernel.cli.diagnosis.road import SESSIONS
 from tests.e2e.rig import Pc, configure
 from tests.hub.joining import JoiningPc
 from tests.hub.test_joined import let_in, server_with
-from tests.sshd import Sshd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from relay_kernel.settings.paths import Places
@@ -54,23 +51,6 @@ async def test_a_pc_that_is_well(desktop: Pc, server: Places) -> None:
     assert " ms; the kernel was there in " in checks["a cell there and back"]["found"]
     assert not desktop.named("ipykernel_launcher"), "the doctor left a kernel behind"
     assert not server.kept.exists() or not list(server.kept.iterdir())
-
-
-@pytest.fixture
-def strict(tmp_path: Path, server: Places) -> Iterator[Pc]:
-    """A PC whose sshd has settings that hurt."""
-    options = (f"MaxSessions {SESSIONS - 1}", "ClientAliveInterval 2", "ClientAliveCountMax 1")
-    with Sshd(tmp_path / "strict", options=options) as sshd:
-        desktop = Pc(sshd, server)
-        yield desktop
-        desktop.close()
-
-
-async def test_settings_of_its_sshd_that_hurt(strict: Pc) -> None:
-    status, checks = await doctor("pc")
-    assert status == 0, checks
-    assert outcomes(checks, "MaxSessions", "ClientAlive") == ["warning", "warning"]
-    assert "MaxSessions 10" in checks["MaxSessions"]["mend"]
 
 
 async def test_a_pc_that_dials_in(tmp_path: Path, server: Places) -> None:

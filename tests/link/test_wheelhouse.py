@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 import zipfile
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -79,6 +81,30 @@ def test_a_package_is_packed_again(name: str, tmp_path: Path) -> None:
     assert (name != "ipykernel") or any(
         each.endswith("kernels/python3/kernel.json") for each in names
     )
+
+
+def test_a_program_runs_where_pip_has_put_it(tmp_path: Path) -> None:
+    """uv is one, and without it no environment is made on a PC."""
+    wheel = repack(metadata.distribution("uv"), tmp_path)
+    assert wheel is not None
+    install = ("install", "--quiet", "--isolated", "--no-index", "--no-deps", "--ignore-installed")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", *install),
+            *("--prefix", str(tmp_path / "there"), str(tmp_path / wheel.name)),
+        ],
+        check=True,
+        timeout=60,
+        capture_output=True,
+    )
+    said = subprocess.run(
+        [str(tmp_path / "there" / "bin" / "uv"), "--version"],
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout.startswith("uv ")
 
 
 def test_an_editable_install_is_not_packed(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from relay_kernel.cli.diagnosis.finding import Finding, fault, ok
+from relay_kernel.cli.diagnosis.finding import Finding, fault, ok, warning
+from relay_kernel.hub.env_board import EnvPhase, read_envs
 
 if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
@@ -25,6 +26,12 @@ START_TIMEOUT = 30.0
 
 #: Seconds until a cell must have run at the target, the start of a kernel there included.
 READY_TIMEOUT = 60.0
+
+#: The kernel behind R where nothing else is said.
+DEFAULT_SPEC = "python3"
+
+#: Seconds for an environment that is being made: a small one is there by then.
+BUILD_PATIENCE = 10.0
 
 #: Cells that are timed; the quickest counts.
 TIMED = 5
@@ -46,6 +53,8 @@ class CellFacts:
     """For one small cell, there and back."""
     error: str = ""
     """Why it did not run there."""
+    building: bool = False
+    """Whether its environment is only being made there."""
 
 
 def judge_cell(cell: CellFacts) -> Finding:
@@ -53,6 +62,9 @@ def judge_cell(cell: CellFacts) -> Finding:
     name = "a cell there and back"
     if cell.ran_on == cell.target and not cell.error:
         return ok(name, f"{cell.seconds * 1000:.0f} ms; the kernel was there in {cell.ready:.1f} s")
+    if cell.building:
+        line = "its environment is being built there; until it is, cells run on the server"
+        return warning(name, line, "relay kernels sync: waits for it, and shows how far it is")
     mend = f"relay logs {cell.target}, and %relay in a notebook, say more"
     return fault(name, cell.error or f"it ran on {cell.ran_on or 'nothing'}", mend)
 
@@ -79,7 +91,7 @@ async def send_cell(places: Places, target: str) -> CellFacts:
         client.start_channels()
         try:
             await client.wait_for_ready(timeout=START_TIMEOUT)
-            return await _try(client, target, began)
+            return await _try(places, client, target, began)
         except (RuntimeError, TimeoutError, queue.Empty) as error:
             return CellFacts(target, error=f"R does not answer: {error or type(error).__name__}")
         finally:
@@ -88,18 +100,25 @@ async def send_cell(places: Places, target: str) -> CellFacts:
                 await manager.shutdown_kernel()
 
 
-async def _try(client: Any, target: str, began: float) -> CellFacts:
+async def _try(places: Places, client: Any, target: str, began: float) -> CellFacts:
     code = f"%%relay {target}\npass"
     while True:
         ran_on, error, _ = await _run(client, code)
         ready = time.monotonic() - began
         if ran_on == target and not error:
             break
-        if ready > READY_TIMEOUT:
-            return CellFacts(target, ran_on, ready, error=error)
+        building = ready > BUILD_PATIENCE and _is_building(places, target)
+        if building or ready > READY_TIMEOUT:
+            return CellFacts(target, ran_on, ready, error=error, building=building)
         await asyncio.sleep(_PAUSE)
     times = [(await _run(client, code))[2] for _ in range(TIMED)]
     return CellFacts(target, ran_on, ready, min(times))
+
+
+def _is_building(places: Places, target: str) -> bool:
+    """Whether the environment that R's kernel needs is being made at ``target``."""
+    state = read_envs(places).get(DEFAULT_SPEC, {}).get(target, {})
+    return state.get("phase") == EnvPhase.BUILDING.value
 
 
 async def _run(client: Any, code: str) -> tuple[str, str, float]:

@@ -45,11 +45,15 @@ class Examination:
     Args:
         places: Of this user; the folders exist.
         step: Called with what is being looked at, in a few words.
+        patience: Seconds to wait for a target that dials in and is not there.
     """
 
-    def __init__(self, places: Places, step: Callable[[str], None]) -> None:
+    def __init__(
+        self, places: Places, step: Callable[[str], None], *, patience: float = 0.0
+    ) -> None:
         self._places = places
         self._step = step
+        self._patience = patience
         self._config, self._config_facts = read_config(places)
 
     async def run(self, name: str = "") -> AsyncIterator[tuple[str, list[Finding]]]:
@@ -85,10 +89,10 @@ class Examination:
     async def _examine(self, target: TargetConfig) -> list[Finding]:
         name = target.name
         self._step(f"reaching {name}")
-        pc = await visit(self._places, target)
+        pc = await visit(self._places, target, self._patience)
         found = self._judge_road(target, pc)
         found += self._judge_pc(target, pc)
-        found.append(await self._judge_cell(name, found))
+        found.append(await self._judge_cell(name, found, pc))
         self._step(f"looking at the files and environments of {name}")
         found += judge_files(await ask_files(self._places), name)
         if target.python is None:
@@ -102,7 +106,7 @@ class Examination:
         if pc.dial is not None:
             found += judge_dial(pc.dial)
             tunnel = find_tunnel(target, self._server)
-            found += judge_tunnel(tunnel) if tunnel else []
+            found += judge_tunnel(tunnel, pc.dial.failed) if tunnel else []
         if pc.agent is not None:
             found.append(judge_agent(pc.agent))
         if pc.hub_seconds is not None:
@@ -140,12 +144,11 @@ class Examination:
             found += judge_sshd(machine.sshd, "the PC")
         return found
 
-    async def _judge_cell(self, name: str, found: list[Finding]) -> Finding:
+    async def _judge_cell(self, name: str, found: list[Finding], pc: PcFacts) -> Finding:
         broken = [each for each in found if each.outcome is Outcome.FAULT]
         if broken:
             return skipped("a cell there and back", f"a check before it failed: {broken[0].name}")
-        missing = [each for each in found if each.name == "agent"]
-        if missing and missing[0].outcome is Outcome.WARNING:
+        if pc.agent is not None and not pc.agent.is_current:
             return skipped("a cell there and back", "the agent has to be brought over first")
         self._step(f"running a cell on {name}")
         return judge_cell(await send_cell(self._places, name))

@@ -91,10 +91,16 @@ class PcFacts:
     machine_error: str = ""
 
 
-async def visit(places: Places, target: TargetConfig) -> PcFacts:
-    """Dial a PC, look around, and ask what it is like: over the link, else over plain SSH."""
+async def visit(places: Places, target: TargetConfig, patience: float = 0.0) -> PcFacts:
+    """Dial a PC, look around, and ask what it is like: over the link, else over plain SSH.
+
+    Args:
+        places: Of this user; the folders exist.
+        target: The PC.
+        patience: Seconds to wait for one that dials in and is not there.
+    """
     if target.dials_in:
-        return await _through_hub(places, PcFacts(), target.name)
+        return await _through_hub(places, PcFacts(), target.name, patience)
     from relay_kernel.link.ssh import connect
 
     began = time.monotonic()
@@ -140,12 +146,12 @@ async def _look_around(places: Places, conn: Connection, began: float) -> PcFact
         return PcFacts(dial, agent, machine_error=error.reason)
 
 
-async def _through_hub(places: Places, known: PcFacts, name: str) -> PcFacts:
+async def _through_hub(places: Places, known: PcFacts, name: str, patience: float = 0.0) -> PcFacts:
     from relay_kernel.hub.facts import ask_facts
 
     began = time.monotonic()
     try:
-        machine = await ask_facts(places, name)
+        machine = await ask_facts(places, name, patience)
     except RelayError as error:
         seconds, line = time.monotonic() - began, str(error)
         return replace(known, hub_error=line, hub_seconds=seconds, machine_error=line)

@@ -72,7 +72,8 @@ def judge_uv(machine: Machine) -> Finding:
         return warning("uv", "none: environments are not mirrored", mend)
     path, version = machine.uv[0], machine.uv[-1]
     if not version or path == version:
-        return fault("uv", f"{path} does not run", f"run {path} --version there: it says why")
+        mend = f"{path} --version says why; {machine.executable} -m pip install -U uv"
+        return fault("uv", f"{path} does not run", mend)
     return ok("uv", f"{version.removeprefix('uv ').split()[0]}, {path}")
 
 

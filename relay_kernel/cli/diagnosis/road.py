@@ -68,15 +68,13 @@ _WELL = {
 def judge_dial(dial: Dial) -> list[Finding]:
     """One finding for each step, in order; those behind the one that failed are skipped."""
     found = []
-    failed = False
+    failed: DialStep | None = None
     for step in DialStep:
         name = f"ssh: {step.value}"
-        if failed:
-            found.append(
-                skipped(name, f"the step before it failed: {dial.failed and dial.failed.value}")
-            )
+        if failed is not None:
+            found.append(skipped(name, f"a step before it failed: {failed.value}"))
         elif step is dial.failed:
-            failed = True
+            failed = step
             mend = MENDS[step].format(name=dial.name, ssh=dial.ssh)
             found.append(fault(name, dial.reason, mend))
         elif step is DialStep.SHELL:
@@ -101,6 +99,11 @@ class AgentFound:
     python: str = ""
     """The interpreter that ``config.toml`` names; empty: it names none."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it can be used as it is."""
+        return not self.wrong and self.version == self.ours
+
 
 def judge_agent(agent: AgentFound) -> Finding:
     """Whether this version's agent is there; the hub puts it there where it can."""
@@ -112,7 +115,7 @@ def judge_agent(agent: AgentFound) -> Finding:
     if agent.wrong:
         mend = f"install Python {dotted(OLDEST)} or newer there (sudo apt install python3); {add}"
         return fault("agent", agent.wrong, mend)
-    if agent.version == agent.ours:
+    if agent.is_current:
         return ok("agent", f"version {agent.version}")
     if agent.version:
         line = f"version {agent.version} there, and {agent.ours} here"
@@ -177,11 +180,23 @@ def judge_sessions(sshd: SshdSettings) -> Finding | None:
     )
 
 
-def judge_tunnel(tunnel: Tunnel) -> list[Finding]:
-    """What of the server's own sshd hurts a reverse tunnel."""
+def judge_tunnel(tunnel: Tunnel, failed: DialStep | None = None) -> list[Finding]:
+    """What hurts a reverse tunnel, the server's own sshd above all.
+
+    Args:
+        tunnel: Its near end.
+        failed: Where the dial through it failed.
+    """
     sshd = tunnel.sshd
     name = "reverse tunnel"
     found = []
+    if failed is DialStep.PORT:
+        line = f"nobody listens at port {tunnel.port} of this machine: the tunnel is down"
+        found.append(fault(name, line, f"on the PC: ssh -R {tunnel.port}:localhost:22 SERVER …"))
+    if failed is DialStep.ANSWER:
+        line = f"port {tunnel.port} is taken, and nobody answers behind it: a stale listener"
+        mend = f"sudo fuser -k -n tcp {tunnel.port}; the PC's next dial has the port again"
+        found.append(fault(name, line, mend))
     if tunnel.plain:
         line = f"port {tunnel.port}: its ssh runs with -N, so sshd holds small packets back (Nagle)"
         mend = f"on the PC, in place of -N: ssh -R {tunnel.port}:localhost:22 SERVER sleep infinity"

@@ -1,0 +1,87 @@
+"""A person at a terminal: reads what ``relay`` says, and answers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Seconds for anything that is expected to happen.
+SOON = 60.0
+
+
+class Terminal:
+    """A ``relay`` that takes its terminal for a person's."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ours: int) -> None:
+        self.process = process
+        self.text = ""
+        self._ours = ours
+        self._seen = 0
+
+    def says(self, text: str) -> str:
+        """Wait until it says ``text``, behind what was waited for before; all that it has said."""
+        deadline = time.monotonic() + SOON
+        while text not in self.text[self._seen :]:
+            assert time.monotonic() < deadline, f"{text!r} was not said: {self.text}"
+            assert self._read(deadline - time.monotonic()), f"no {text!r} to the end: {self.text}"
+        self._seen = self.text.index(text, self._seen) + len(text)
+        return self.text
+
+    def answer(self, question: str, text: str) -> None:
+        """Wait for a question, and answer it."""
+        self.says(question)
+        os.write(self._ours, f"{text}\n".encode())
+
+    def end(self) -> int:
+        """Wait for its end; the exit status."""
+        deadline = time.monotonic() + SOON
+        while self._read(deadline - time.monotonic()):
+            assert time.monotonic() < deadline, f"it does not end: {self.text}"
+        return self.process.wait(SOON)
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C; the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.end()
+
+    def _read(self, seconds: float) -> bool:
+        """Read what comes within some seconds; false at the end."""
+        if not select.select([self._ours], [], [], max(0.0, seconds))[0]:
+            return True
+        # The other end is gone with the process: that is an error of reading here.
+        with contextlib.suppress(OSError):
+            data = os.read(self._ours, 65536)
+            self.text += data.decode(errors="replace").replace("\r\n", "\n")
+            return bool(data)
+        return False
+
+
+@contextlib.contextmanager
+def terminal(*arguments: str, env: dict[str, str] | None = None) -> Iterator[Terminal]:
+    """Run ``relay`` at a terminal; it is ended with the context."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay_kernel.cli", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "dumb", **(env or {})},
+    )
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(SOON)
+        os.close(ours)
