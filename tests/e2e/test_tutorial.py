@@ -78,5 +78,7 @@ async def test_the_training_survives_a_restart_of_the_pc(book: Book) -> None:
     assert (same.value, same.target) == ("True", "local")
 
     book.desktop.boot()
-    back = await book.notebook.run_on("pc", "weights.shape, os.path.exists('checkpoint.npz')")
+    there = "weights.shape, os.path.exists('checkpoint.npz')"
+    # A machine that was just started is slow where others are busy.
+    back = await book.notebook.run_on("pc", there, within=3 * SOON)
     assert back.value == "((50,), True)"
