@@ -73,9 +73,9 @@ class NotebookPage:
         await self.cell(0).wait_for()
 
     async def save(self) -> None:
-        """Save the notebook."""
+        """Save the notebook; returns when it is on the server's disk."""
         await self.page.keyboard.press("Control+S")
-        await expect(self.page.locator(".jp-DirListing-item.jp-mod-dirty")).to_have_count(0)
+        await expect(self.page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
 
     # ------------------------------------------------------------------ cells
 

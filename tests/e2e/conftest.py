@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.book import Book
 from tests.e2e.rig import Notebook, Pc, configure, end_hub, without_planes
 
 if TYPE_CHECKING:
@@ -47,3 +48,26 @@ async def notebook(desktop: Pc, tmp_path: Path) -> AsyncIterator[Notebook]:
     async with Notebook(tmp_path) as notebook:
         await notebook.run_on("pc")
         yield notebook
+
+
+@pytest.fixture
+async def book(
+    places: Places, pc: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Book]:
+    """Runs on the PC already, and its folder is equal."""
+    home = tmp_path / "home"
+    here = home / "work"
+    here.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    desktop = Pc(pc, places)
+    with places.config.open("a") as config:
+        config.write('\n[envs]\nskip = ["*"]\n')
+    configure(places, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
+    async with Notebook(tmp_path / "specs", cwd=here) as notebook:
+        await notebook.run_on("pc")
+        book = Book(notebook, desktop, here)
+        await book.linked()
+        yield book
+    desktop.thaw()
+    desktop.close()
+    end_hub(places)

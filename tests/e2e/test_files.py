@@ -9,57 +9,15 @@ import pytest
 
 from relay_kernel.core.overview import COMM
 from relay_kernel.kernel import barrier
-from tests.e2e.rig import SOON, Notebook, Pc, configure, end_hub
+from tests.e2e.rig import SOON
 from tests.files.duo import write
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from relay_kernel.settings.paths import Places
-    from tests.sshd import Sshd
+    from tests.e2e.book import Book
 
 pytestmark = pytest.mark.sshd
 
 MIB = 1 << 20
-
-
-class Book:
-    """A notebook in ``~/work`` of the server, and the same folder of the PC."""
-
-    def __init__(self, notebook: Notebook, desktop: Pc, here: Path) -> None:
-        self.notebook = notebook
-        self.desktop = desktop
-        self.here = here
-        self.there = desktop.sshd.home / "work"
-
-    async def linked(self) -> None:
-        """Wait until the folder is kept equal."""
-        async with asyncio.timeout(SOON):
-            while "work and pc: equal" not in (await self.notebook.run("%relay files")).text():
-                await asyncio.sleep(0.05)
-
-
-@pytest.fixture
-async def book(
-    places: Places, pc: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Book]:
-    home = tmp_path / "home"
-    here = home / "work"
-    here.mkdir(parents=True)
-    monkeypatch.setenv("HOME", str(home))
-    desktop = Pc(pc, places)
-    with places.config.open("a") as config:
-        config.write('\n[envs]\nskip = ["*"]\n')
-    configure(places, lost_after=4.0, wait_at_submit=2.0, heartbeat=0.5)
-    async with Notebook(tmp_path / "specs", cwd=here) as notebook:
-        await notebook.run_on("pc")
-        book = Book(notebook, desktop, here)
-        await book.linked()
-        yield book
-    desktop.thaw()
-    desktop.close()
-    end_hub(places)
 
 
 async def test_a_cell_sees_the_files_that_were_there_when_it_was_sent(book: Book) -> None:

@@ -1,0 +1,176 @@
+"""What the docs tell people to type is what the programs understand."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+
+from relay_kernel.cli import build_app
+from relay_kernel.settings.config import load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from typer.core import TyperCommand, TyperGroup
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`([^`\n]+)`")
+_TEST = re.compile(r"\btests/[\w/]+(?:\.py)?")
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """All blocks in a language, each with the place where it stands."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in _FENCE.finditer(text):
+            if block[1] == language:
+                line = text.count("\n", 0, block.start()) + 1
+                found.append((f"{page.relative_to(ROOT)}:{line}", block[2]))
+    return found
+
+
+def typed() -> Iterator[tuple[str, str]]:
+    """Every line that the docs have people type into a shell."""
+    for place, text in blocks("sh"):
+        yield from ((place, line) for line in text.splitlines() if line.strip())
+    for place, text in blocks("console"):
+        lines = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+        assert lines, f"{place}: nothing is typed here"
+        yield from ((place, line) for line in lines)
+
+
+def relay_lines() -> list[tuple[str, list[str]]]:
+    """The arguments of each ``relay`` in a block."""
+    found = []
+    for place, line in typed():
+        for part in re.split(r"&&|\|\||;|\|", line):
+            words = shlex.split(part, comments=True)
+            if words and words[0].rpartition("/")[2] == "relay":
+                found.append((place, words[1:]))
+    return found
+
+
+def find_command(words: list[str]) -> tuple[TyperCommand | TyperGroup, list[str]]:
+    """The command that ``words`` name, and what is left for it."""
+    command = typer.main.get_command(build_app())
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def test_no_block_escapes() -> None:
+    """Each is in a language that is checked here or elsewhere, or is nothing to be typed."""
+    languages = {block[1] for page in PAGES for block in _FENCE.finditer(page.read_text("utf-8"))}
+    checked = {"sh", "console", "toml", "python", "ini", "json"}
+    assert languages - checked <= {"text", "nginx", "powershell"}
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(relay_lines()) > 20
+    assert len(list(typed())) > 50
+
+
+@pytest.mark.parametrize(("place", "words"), relay_lines(), ids=str)
+def test_the_command_line_understands(place: str, words: list[str]) -> None:
+    """Parsed by the real command, to the last option; nothing is run."""
+    command, rest = find_command(words)
+    assert rest == [] or not hasattr(command, "commands") or rest[0].startswith("-"), rest
+    command.make_context("relay", list(rest))
+
+
+def mentioned() -> list[tuple[str, str]]:
+    """Every ``relay …`` in running text, but in the page of errors, which quotes lines."""
+    found = set()
+    for page in PAGES:
+        text = "" if page.name == "errors.md" else _FENCE.sub("", page.read_text(encoding="utf-8"))
+        spans = (span for span in _SPAN.findall(text) if re.match(r"relay( |$)", span))
+        found |= {(str(page.relative_to(ROOT)), span) for span in spans}
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("place", "span"), mentioned())
+def test_what_is_mentioned_exists(place: str, span: str) -> None:
+    """The command, and each option: a mention need not be complete."""
+    words = shlex.split(span)[1:]
+    command, rest = find_command(words)
+    assert command.name != "relay" or not rest or rest[0].startswith("-"), f"no relay {rest[0]}"
+    context = typer.Context(command)
+    known = {name for each in command.get_params(context) for name in each.opts}
+    assert {word for word in rest if word.startswith("-")} <= known
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("sh"), ids=str)
+def test_a_shell_reads_it(place: str, text: str) -> None:
+    done = subprocess.run(
+        ["bash", "-n"], input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("toml"))
+def test_a_configuration_is_accepted(place: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    load_config(path)
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("python"))
+def test_python_reads_it(place: str, text: str) -> None:
+    assert compile(text, place, "exec")
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("json"))
+def test_json_is_json(place: str, text: str) -> None:
+    assert json.loads(text), place
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("ini"))
+def test_systemd_reads_it(place: str, text: str, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        if os.environ.get("CI"):
+            pytest.fail("systemd-analyze is missing: install systemd")
+        pytest.skip("needs systemd-analyze (systemd)")
+    unit = tmp_path / "guided.service"
+    unit.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "--man=no", "verify", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert [line for line in done.stderr.splitlines() if "guided" in line] == []
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_test_that_is_named_exists() -> None:
+    named = {
+        (str(page.relative_to(ROOT)), path)
+        for page in PAGES
+        for path in _TEST.findall(page.read_text(encoding="utf-8"))
+    }
+    # ``tests/x/test_y.py`` stands for all of them.
+    named = {(place, path) for place, path in named if not path.startswith("tests/x/")}
+    assert len(named) > 20
+    assert [each for each in sorted(named) if not (ROOT / each[1].rstrip("/")).exists()] == []
+
+
+def test_every_module_that_is_run_exists() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    modules = set(re.findall(r"python -m (tests[\w.]+)", text))
+    assert modules
+    assert [name for name in sorted(modules) if importlib.util.find_spec(name) is None] == []
