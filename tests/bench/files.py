@@ -5,8 +5,8 @@
 Both have the server's folder here and the PC's behind SSH with the same cipher. Unison is Debian's,
 with a helper of ours that tells it of changes (`tests/bench/fsmonitor.py`); it flushes nothing to
 the disk, the file plane everything. What a plain copy takes is measured beside: the same bytes into
-``dd`` on the PC, which flushes them too, over an SSH connection as the file plane has it. On a busy machine:
-``chrt -f 10 python -m tests.bench.files``.
+``dd`` on the PC, which flushes them too, over an SSH connection as the file plane has it. On a busy
+machine: ``chrt -f 10 python -m tests.bench.files``.
 """
 
 from __future__ import annotations
@@ -349,9 +349,12 @@ async def plain_copy(engine: Ours, large: Path) -> float:
 
 
 def into(sshd: Sshd) -> str:
-    """What writes its input to a new file on the PC, through to the disk."""
-    copy = f"{sshd.home}/copy"
-    return f"rm -f {copy}; dd of={copy} bs=1M iflag=fullblock conv=fsync status=none"
+    """What writes its input to a new file on the PC, through to the disk.
+
+    The earlier ones stay: memory that was just used for another file is had more cheaply.
+    """
+    copy = f"{sshd.home}/copy-{time.monotonic_ns()}"
+    return f"dd of={copy} bs=1M iflag=fullblock conv=fsync status=none"
 
 
 def openssh_copy(sshd: Sshd, large: Path) -> float:
