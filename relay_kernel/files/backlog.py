@@ -1,8 +1,9 @@
 """What has still to be done at one end, and what of it is next.
 
-Order: folders first, since they cost nothing and others wait for them; then what is small or links,
-the newest first; what is large travels beside that, and is committed when it has come. Deletions go
-last and deepest first. A folder is deleted only when nothing that lies below waits any more.
+Order: what is small or links first, the newest before the others, each together with the folders
+that it needs: a new folder that comes with its content is moved into its place as a whole. What is
+large travels beside that, and is committed when it has come. Deletions go last and deepest first. A
+folder is deleted only when nothing that lies below waits any more.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
-from relay_kernel.core.tree import Kind, is_folder
+from relay_kernel.core.tree import Kind, ancestors, is_folder, parent
 from relay_kernel.files.digest import CHUNK
 
 if TYPE_CHECKING:
@@ -131,22 +132,31 @@ class Backlog:
 
     def take_batch(self) -> list[Job]:
         """The next jobs to be committed together, in an order that works; they are under way."""
-        batch: list[Job] = []
+        chosen: dict[bytes, Job] = {}
         size = 0
-        for job in nsmallest(BATCH, self._making.values(), key=lambda job: job.rank):
+        for job in nsmallest(BATCH, self._ready(), key=lambda job: job.rank):
             inline = 0 if job.brought else job.size
-            if batch and size + inline > BATCH_BYTES:
+            if chosen and (size + inline > BATCH_BYTES or len(chosen) >= BATCH):
                 break
             size += inline
-            batch.append(job)
-        batch.sort(key=lambda job: job.path)
+            chosen[job.path] = job
+            for folder in ancestors(job.path):
+                if above := self._making.get(folder):
+                    chosen[folder] = above
+        batch = sorted(chosen.values(), key=lambda job: job.path)
         deepest = sorted(self._clearing.values(), key=lambda job: job.path, reverse=True)
-        batch += deepest[: BATCH - len(batch)]
+        batch += deepest[: max(0, BATCH - len(batch))]
         for job in batch:
             self._making.pop(job.path, None)
             self._clearing.pop(job.path, None)
             self.running[job.path] = job
         return batch
+
+    def _ready(self) -> list[Job]:
+        """What may be next: all but the folders that something is waiting to go into."""
+        jobs = self._making.values()
+        waited_for = {parent(job.path) for job in jobs if not is_folder(job.change.new)}
+        return [j for j in jobs if not (j.path in waited_for and is_folder(j.change.new))]
 
     def take_large(self) -> Job | None:
         """The next job that travels alone; it is under way."""

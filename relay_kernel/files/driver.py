@@ -63,6 +63,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._readers: list[Callable[[News], None]] = []
         self._watching: asyncio.Task[None] | None = None
+        folder.on_part = self._hear_part
         self._going_on: set[asyncio.Future[Any]] = set()
 
     def listen(self, reader: Callable[[News], None]) -> None:
@@ -168,6 +169,15 @@ class Driver:
         if changed:
             self._follow(changes)
             self._publish(news)
+
+    def _hear_part(self, changes: dict[bytes, Entry | None]) -> None:
+        """Called from the folder's thread."""
+        self._loop.call_soon_threadsafe(self._see_part, changes)
+
+    def _see_part(self, changes: dict[bytes, Entry | None]) -> None:
+        """Much has changed: what is known of it is worked on while the look goes on."""
+        self._follow(changes)
+        self._publish(News(changes))
 
     def _looked(
         self, look: Callable[[], dict[bytes, Entry | None]]

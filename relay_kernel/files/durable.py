@@ -10,6 +10,11 @@ import sys
 MANY = 24
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_sync_file_range = getattr(_libc, "sync_file_range", None)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+#: SYNC_FILE_RANGE_WRITE of <fcntl.h>.
+_WRITE = 2
 
 
 def sync(fd: int) -> None:
@@ -19,6 +24,12 @@ def sync(fd: int) -> None:
         OSError: the disk lost something.
     """
     os.fsync(fd)
+
+
+def begin_sync(fd: int) -> None:
+    """Have the system begin to write an open file to the disk; promises nothing."""
+    if _sync_file_range is not None:
+        _sync_file_range(fd, 0, 0, _WRITE)
 
 
 def sync_all(fd: int) -> None:

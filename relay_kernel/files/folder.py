@@ -66,6 +66,8 @@ class Folder:
         self._scanner: Scanner | None = None
         self._serving: Server | None = None
         self._tidied = 0.0
+        self.on_part: Callable[[dict[bytes, Entry | None]], None] | None = None
+        """Called in a long look with what has changed so far; the look then returns the rest."""
 
     # -- life
 
@@ -120,7 +122,7 @@ class Folder:
         watch.ignored = lambda path, folder: (
             path not in tree and self._matcher.ignores(path, folder=folder)
         )
-        self._scanner = Scanner(parts, self._matcher)
+        self._scanner = Scanner(parts, self._matcher, self._tell_part)
         self._serving = Server(parts)
         watch.start(on_dirty)
 
@@ -261,6 +263,7 @@ class Folder:
         parts.watch.drain()
         parts.watch.pending.take(time.monotonic(), every=True)
         parts.late.look()
+        parts.fresh.clear()
         scanner.all()
         return self._looked()
 
@@ -282,12 +285,19 @@ class Folder:
             return self.scan()
         if not paths:
             return {}
+        parts.fresh.clear()
         if LATE in paths:
             paths.remove(LATE)
             parts.late.look()
         with Parents(self._root.fd) as parents:
             scanner.some(paths, parents)
         return self._looked()
+
+    def _tell_part(self) -> None:
+        if self.on_part is not None:
+            changed = self._open_parts.picture.take()
+            self._server.changed()
+            self.on_part(changed)
 
     def _looked(self) -> dict[bytes, Entry | None]:
         parts = self._open_parts
@@ -316,13 +326,9 @@ class Folder:
         """
         return self._server.read(path, entry, numbers)
 
-    def content(self, path: bytes, entry: Entry) -> bytes:
-        """All of a file that is one piece, verified.
-
-        Raises:
-            ChangedError: it is not ``entry`` any more.
-        """
-        return self._server.content(path, entry)
+    def contents(self, wanted: Iterable[tuple[bytes, Entry] | None]) -> list[bytes | str | None]:
+        """All of each file, which is one piece, verified; a text: why it is ``entry`` no more."""
+        return self._server.contents(wanted)
 
     def flush(self, paths: Iterable[bytes]) -> None:
         """Make durable what is at ``paths`` now, with the folders that lead there.

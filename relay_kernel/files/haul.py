@@ -87,7 +87,7 @@ class Push:
         """See :class:`Haul`."""
         wanted = [(j.origin, new_of(j)) if _inline(j) else None for j in batch]
         contents, _ = await asyncio.gather(
-            asyncio.to_thread(read_small, self._driver.folder, wanted),
+            asyncio.to_thread(self._driver.folder.contents, wanted),
             self._driver.flush(sources(batch)),
         )
         return contents
@@ -228,21 +228,6 @@ def _inline(job: Job) -> bool:
 def sources(batch: Sequence[Job]) -> list[bytes]:
     """What has to be durable at the other end before these changes are made."""
     return [job.origin for job in batch if not job.brought]
-
-
-def read_small(folder: Folder, wanted: Sequence[tuple[bytes, Entry] | None]) -> list[Content]:
-    """The contents of small files, each still what it was said to be; or why not."""
-    contents: list[Content] = []
-    for one in wanted:
-        if one is None:
-            contents.append(None)
-            continue
-        path, entry = one
-        try:
-            contents.append(folder.content(path, entry))
-        except (RelayError, OSError) as error:
-            contents.append(str(error) or type(error).__name__)
-    return contents
 
 
 async def receive(

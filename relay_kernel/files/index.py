@@ -203,7 +203,8 @@ class Index:
         if not self._changed or self._database is None:
             return
         rows, gone = [], []
-        for path in self._changed:
+        # In the order of the table: each page of it is then touched once.
+        for path in sorted(self._changed):
             row = self.rows.get(path)
             if row is None:
                 gone.append((path,))

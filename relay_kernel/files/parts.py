@@ -8,6 +8,8 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from relay_kernel.files.fresh import Fresh
+
 if TYPE_CHECKING:
     from relay_kernel.files.exchange import Exchange
     from relay_kernel.files.index import Index
@@ -86,6 +88,7 @@ class Parts:
     trash: Trash
     stage: Stage
     late: Late
+    fresh: Fresh = field(default_factory=Fresh)
     impossible: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
 
     def why_impossible(self, path: bytes) -> str:

@@ -101,8 +101,8 @@ class Plane:
 
     @property
     def has_folders(self) -> bool:
-        """Whether anything is kept equal, or would be if it could be worked on."""
-        return bool(self._kept or self.troubles)
+        """Whether anything is kept equal, or is to be as soon as it can be worked on."""
+        return bool(self._kept or self.troubles or self._wanted())
 
     # ------------------------------------------------------------------ what is kept equal
 

@@ -14,7 +14,7 @@ from relay_kernel.files.rules import OWN
 from relay_kernel.files.take import WRITING, HeldError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from relay_kernel.files.parts import Parts
     from relay_kernel.files.root import Parents
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Folders in folders; each costs an open descriptor while it is looked at.
 _DEEPEST = 200
+#: Changes that are told of at once while a look goes on.
+PART = 2000
 #: A look at a long file that grows is followed by a rest so many times as long.
 _REST = 4
 #: Seconds before it is due that a look counts as the one that was due.
@@ -39,8 +41,10 @@ class Scanner:
         held_since: since when; seconds since the epoch.
     """
 
-    def __init__(self, parts: Parts, matcher: Matcher) -> None:
+    def __init__(self, parts: Parts, matcher: Matcher, tell: Callable[[], None]) -> None:
+        """Args: ``tell`` is called when much has changed already while a look goes on."""
         self.matcher = matcher
+        self._tell = tell
         self.held_for: dict[bytes, tuple[int, float]] = {}
         self.held_since: dict[bytes, float] = {}
         self._vanished: set[bytes] = set()
@@ -49,6 +53,7 @@ class Scanner:
         self._watch = parts.watch
         self._taker = parts.taker
         self._picture = parts.picture
+        self._fresh = parts.fresh
 
     def all(self) -> None:
         """Look at everything."""
@@ -119,6 +124,8 @@ class Scanner:
                     folders.append((child, name, found))
                 else:
                     self._item(child, name, fd, found, deep=True)
+                    if len(self._picture.changed) >= PART:
+                        self._tell()
         for child in self._picture.inside(path) - seen:
             self._gone(child)
         for child, name, found in folders:
@@ -186,6 +193,8 @@ class Scanner:
         finally:
             os.close(fd)
         self._index.put(path, taken.row, taken.pieces)
+        if taken.data is not None:
+            self._fresh.keep(path, taken.row.content, taken.data)
         if taken.row.trust is Trust.LIVE:
             now = time.monotonic()
             self._watch.pending.spare(path, now + _REST * (now - began))

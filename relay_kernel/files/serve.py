@@ -72,20 +72,34 @@ class Server:
                     raise _changed(path)
                 yield data
 
-    def content(self, path: bytes, entry: Entry) -> bytes:
-        """All of a file that is one piece."""
-        with self._reading(path) as fd:
-            data = read_piece(fd, min(entry.size, CHUNK), 0)
-        if digest(data) != entry.content:
-            raise _changed(path)
+    def contents(self, wanted: Iterable[tuple[bytes, Entry] | None]) -> list[bytes | str | None]:
+        """All of files that are one piece each."""
+        with Parents(self._root.fd) as parents:
+            return [None if one is None else self._content(parents, *one) for one in wanted]
+
+    def _content(self, parents: Parents, path: bytes, entry: Entry) -> bytes | str:
+        fresh = self._parts.fresh.take(path, entry.content)
+        if fresh is not None:
+            return fresh
+        try:
+            with self._opened(parents, path) as fd:
+                data = read_piece(fd, min(entry.size, CHUNK), 0)
+            if digest(data) != entry.content:
+                raise _changed(path)
+        except ChangedError as error:
+            return str(error)
         return data
 
     @contextlib.contextmanager
     def _reading(self, path: bytes) -> Iterator[int]:
+        with Parents(self._root.fd) as parents, self._opened(parents, path) as fd:
+            yield fd
+
+    @contextlib.contextmanager
+    def _opened(self, parents: Parents, path: bytes) -> Iterator[int]:
         try:
-            with Parents(self._root.fd) as parents:
-                at, name = parents.of(path)
-                fd = os.open(name, _READ, dir_fd=at)
+            at, name = parents.of(path)
+            fd = os.open(name, _READ, dir_fd=at)
         except (OSError, UnsafePathError) as error:
             raise _changed(path) from error
         try:

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.errors import RelayError
-from relay_kernel.files.haul import commit_all, ignored, read_small, receive
+from relay_kernel.files.haul import commit_all, ignored, receive
 from relay_kernel.files.packing import (
     pack_entries,
     pack_paths,
@@ -137,7 +137,7 @@ class ServedFolder:
         entries = [unpack_entry(one) for one in unpack_values(packed)]
         wanted = list(zip(unpack_paths(paths), entries, strict=True))
         contents, _ = await asyncio.gather(
-            asyncio.to_thread(read_small, self.driver.folder, wanted),
+            asyncio.to_thread(self.driver.folder.contents, wanted),
             self.driver.flush(unpack_paths(flushed)),
         )
         return Message("answer", {}, (pack_values(contents),))

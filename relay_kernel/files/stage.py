@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from relay_kernel.files.digest import count, digest, extent, read_piece, whole, zeros
-from relay_kernel.files.durable import sync
+from relay_kernel.files.durable import begin_sync, sync
 from relay_kernel.files.errors import DamagedError, NoSpaceError
 from relay_kernel.files.rules import show_size
 
@@ -27,6 +27,8 @@ MARGIN, PART = 64 << 20, 0.02
 KEPT = 7 * 86400.0
 #: Files from so many bytes on are made durable as they are finished, one by one.
 LONG = 1 << 20
+#: Bytes of a file that is still arriving after which the disk begins with them.
+STRETCH = 16 << 20
 _PART = b"part-"
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -189,6 +191,7 @@ class Staging:
         self._fd = fd
         self._sources = sources
         self._missing: set[int] = set()
+        self._dirty = 0
 
     def wants(self, pieces: Sequence[bytes]) -> list[int]:
         """Take what is here already, and say which pieces must be sent, by number.
@@ -241,7 +244,7 @@ class Staging:
         self._store(number, memoryview(data))
 
     def _store(self, number: int, data: memoryview) -> None:
-        start, _ = extent(self.entry.size, number)
+        start, length = extent(self.entry.size, number)
         try:
             while data:
                 done = os.pwrite(self._fd, data, start)
@@ -252,6 +255,10 @@ class Staging:
                 raise self._stage.full(self.entry.size) from error
             raise
         self._missing.discard(number)
+        self._dirty += length
+        if self._dirty >= STRETCH:
+            self._dirty = 0
+            begin_sync(self._fd)
 
     def finish(self) -> None:
         """All is here: give it its mode and its time, and begin to make it durable.

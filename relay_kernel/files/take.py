@@ -37,10 +37,12 @@ class Taken:
     Attributes:
         row: what it was; its size is what was read, the file may have grown.
         pieces: the digests of its pieces.
+        data: all of it, if it is small.
     """
 
     row: Row
     pieces: Sequence[bytes]
+    data: bytes | None = None
 
 
 class Taker:
@@ -108,7 +110,7 @@ class Taker:
         if written and known is not None and not _goes_on(known, data):
             # Written anew: what is there so far must not take the place of what was whole.
             raise HeldError(WRITING)
-        return self._taken(found, [digest(data)], began, live=bool(written))
+        return self._taken(found, [digest(data)], began, live=bool(written), data=data)
 
     def _growing(
         self,
@@ -134,14 +136,20 @@ class Taker:
         return self._taken(found, pieces, 0, live=True)
 
     def _taken(
-        self, found: os.stat_result, pieces: Sequence[bytes], began: int, *, live: bool
+        self,
+        found: os.stat_result,
+        pieces: Sequence[bytes],
+        began: int,
+        *,
+        live: bool,
+        data: bytes | None = None,
     ) -> Taken:
         trust = Trust.SURE
         if live:
             trust = Trust.LIVE
         elif is_racy(found, began, self.granule):
             trust = Trust.RACY
-        return Taken(row_of(found, whole(found.st_size, pieces), trust), pieces)
+        return Taken(row_of(found, whole(found.st_size, pieces), trust), pieces, data)
 
 
 def is_racy(found: os.stat_result, now_ns: int, granule: int) -> bool:

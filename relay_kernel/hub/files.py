@@ -126,7 +126,11 @@ class FilesService:
                 log.warning("%s", error)
                 self._complaint = str(error)
                 return
-            await self._plane.configure(self._config)
+            looking = asyncio.ensure_future(self._plane.configure(self._config))
+            # Its first step says what is wanted. The targets are dialled while that is looked at.
+            await asyncio.sleep(0)
+            await self._follow_targets()
+            await looking
         await self._follow_targets()
 
     async def _follow_targets(self) -> None:

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
     from relay_kernel.wire.message import Part
 
-#: Bytes in a piece. SSH carries it in packets of 32 KiB, each of which can be read only when it is
-#: whole: with pieces as large as that, the smallest window left a line of 600 kB/s idle for a fifth
-#: of the time (95 % used with 16 KiB, and no more with 8).
-PIECE = 16 << 10
 #: Bytes that wait in memory; what goes beyond is given to the spool.
 MEMORY = 16 << 20
 #: Bytes that go to the spool at a time, so that a million small messages are some thousand blocks.
@@ -67,20 +63,25 @@ class Spool(Protocol):
         ...
 
 
-def cut(body: bytes, *, bulk: bool) -> Iterator[Piece]:
+def cut(body: bytes, piece: int, *, bulk: bool) -> Iterator[Piece]:
     """Cut an encoded message into pieces.
+
+    Args:
+        body: the message.
+        piece: bytes of each; a message of the ordinary class that is no longer stays whole.
+        bulk: its class.
 
     Raises:
         ProtocolError: it is larger than any peer would take.
     """
     if len(body) > LARGEST:
         raise ProtocolError(f"a message of {len(body)} bytes is larger than the limit of {LARGEST}")
-    if len(body) <= PIECE and not bulk:
+    if len(body) <= piece and not bulk:
         return iter((Piece(Type.DATA, True, body),))
     kind = Type.BULK if bulk else Type.PART
     view = memoryview(body)
-    ends = range(PIECE, len(body) + PIECE, PIECE)
-    return (Piece(kind, end >= len(body), view[end - PIECE : end]) for end in ends)
+    ends = range(piece, len(body) + piece, piece)
+    return (Piece(kind, end >= len(body), view[end - piece : end]) for end in ends)
 
 
 class Fragments:

@@ -212,7 +212,8 @@ class Session:
             ProtocolError: it is larger than any peer would take.
         """
         queue = self._bulk if bulk else self._ordinary
-        for piece in cut(b"".join(encode(message)), bulk=bulk):
+        window = self._trips.bulk if bulk else self._trips.ordinary
+        for piece in cut(b"".join(encode(message)), window.piece, bulk=bulk):
             queue.put(piece)
 
     def data_to_send(self) -> list[Part]:

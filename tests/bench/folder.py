@@ -119,9 +119,11 @@ def apply(bench: Bench, source: Folder, place: Path) -> None:
     target = Folder(place / "target", place / "target-state", Rules())
     target.open()
     target.scan()
+    entries = sorted(source.tree.items())
+    contents = source.contents([one if one[1].kind is Kind.FILE else None for one in entries])
     batch = [
-        (Change(path, None, new), source.content(path, new) if new.kind is Kind.FILE else None)
-        for path, new in sorted(source.tree.items())
+        (Change(path, None, new), content)
+        for (path, new), content in zip(entries, contents, strict=True)
     ]
     made = bench.time("commit", lambda: target.commit(batch))
     assert not any(made)

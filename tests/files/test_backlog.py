@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relay_kernel.core.plan import Change
 from relay_kernel.core.tree import Entry, Kind
-from relay_kernel.files.backlog import BATCH_BYTES, Backlog, Job
+from relay_kernel.files.backlog import BATCH, BATCH_BYTES, Backlog, Job
 from relay_kernel.files.digest import CHUNK, digest
 
 FOLDER = Entry(Kind.FOLDER, mode=0o755)
@@ -35,6 +35,16 @@ def test_folders_come_before_what_is_in_them_and_deletions_last_and_deepest_firs
     assert paths(found.take_batch()) == [b"new", b"new/f", b"old/f", b"old"]
     assert len(found) == 4
     assert not found.take_batch()
+
+
+def test_a_new_folder_waits_for_the_batch_that_brings_its_content() -> None:
+    each = 2 * BATCH // 3
+    inside = [Change(b"d%d/f%d" % (d, n), None, file(1, d)) for d in range(3) for n in range(each)]
+    folders = [Change(b"d%d" % d, None, FOLDER) for d in range(3)]
+    found = backlog(*folders, Change(b"empty", None, FOLDER), *inside)
+    batches = [[path for path in paths(found.take_batch()) if b"/" not in path] for _ in range(3)]
+    assert batches == [[b"d1", b"d2", b"empty"], [b"d0"], []]
+    assert not found.waiting
 
 
 def test_a_batch_is_bounded_and_takes_the_small_and_new_first() -> None:

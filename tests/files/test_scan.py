@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relay_kernel.core.tree import Kind
+from relay_kernel.core.tree import Kind, parent
+from relay_kernel.files import scan
 from relay_kernel.files.digest import digest
 from relay_kernel.files.index import Trust
 from relay_kernel.files.rules import Rules
@@ -17,6 +18,8 @@ from tests.files.rig import End, file, folder, link
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from relay_kernel.core.tree import Entry
 
 
 def test_files_folders_and_links_are_told_apart(end: End) -> None:
@@ -67,6 +70,25 @@ def test_what_is_no_file_is_skipped_by_name(end: End) -> None:
     (end.root / "pipe").unlink()
     end.folder.scan()
     assert end.folder.skipped == {b"s": "is a socket"}
+
+
+def test_a_long_look_tells_what_it_has_found_so_far(
+    end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "PART", 4)
+    for name in ("a/1", "a/2", "a/b/3", "a/b/4", "a/b/5", "c/6", "c/7", "8"):
+        (end.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (end.root / name).write_text(name)
+    parts: list[dict[bytes, Entry | None]] = []
+    end.folder.on_part = parts.append
+    parts.append(end.folder.scan())
+    assert len(parts) > 2
+    told: dict[bytes, Entry | None] = {}
+    for part in parts:
+        told |= part
+        assert all(parent(path) in told for path in part if parent(path))
+    assert told == end.folder.tree
+    assert sum(map(len, parts)) == len(told) == 11
 
 
 def test_a_file_that_is_too_large_is_skipped_and_not_gone(tmp_path: Path) -> None:

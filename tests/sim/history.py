@@ -83,8 +83,9 @@ def narrow() -> Iterator[None]:
     """Windows, pieces and blocks so small that what a history sends fills them."""
     with (
         patch.multiple(session_module, ACK_MESSAGES=8, ACK_BYTES=8 << 10),
-        patch.multiple(outbox_module, PIECE=8 << 10, BLOCK=2000),
+        patch.multiple(outbox_module, BLOCK=2000),
         patch.multiple(window_module, START=32 << 10, SMALLEST=16 << 10),
+        patch.multiple(window_module, PIECE=8 << 10, LONGEST=16 << 10, PIECES=4),
     ):
         yield
 

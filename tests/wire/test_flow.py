@@ -11,13 +11,12 @@ from relay_kernel.wire import frames, outbox
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.frames import Data, Note, Type
 from relay_kernel.wire.message import Message
-from relay_kernel.wire.outbox import PIECE
 from relay_kernel.wire.session import (
     BULK_AHEAD,
     Received,
     Session,
 )
-from relay_kernel.wire.window import START
+from relay_kernel.wire.window import PIECE, START
 from tests.wire.peer import HELLO, KIB, flat, message, opened
 from tests.wire.world import joined, read
 

@@ -25,13 +25,15 @@ SEEDS = 500
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message of some bytes has fragments, the windows close, and the spool is used."""
-    monkeypatch.setattr(outbox, "PIECE", 40)
     monkeypatch.setattr(outbox, "BLOCK", 600)
+    monkeypatch.setattr(window, "PIECE", 40)
+    monkeypatch.setattr(window, "LONGEST", 90)
+    monkeypatch.setattr(window, "PIECES", 4)
     monkeypatch.setattr(window, "SMALLEST", 80)
     monkeypatch.setattr(window, "START", 160)
     monkeypatch.setattr(window, "LARGEST", 400)
     monkeypatch.setattr(module, "ACK_MESSAGES", 4)
-    monkeypatch.setattr(module, "ACK_BYTES", 400)
+    monkeypatch.setattr(module, "ACK_BYTES", 80)
 
 
 def test_every_message_arrives_once_and_in_order() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from relay_kernel.wire import outbox
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.frames import Type
-from relay_kernel.wire.outbox import PIECE, Piece, Queue, cut
+from relay_kernel.wire.outbox import Piece, Queue, cut
+from relay_kernel.wire.window import PIECE
 from tests.wire.world import MemorySpool
 
 
@@ -32,13 +33,13 @@ class TestCutting:
     @pytest.mark.parametrize("size", [0, 1, PIECE])
     def test_a_small_message_is_one_piece(self, size: int) -> None:
         body = bytes(size)
-        assert list(cut(body, bulk=False)) == [Piece(Type.DATA, True, body)]
+        assert list(cut(body, PIECE, bulk=False)) == [Piece(Type.DATA, True, body)]
 
     @pytest.mark.parametrize("size", [PIECE + 1, 2 * PIECE, 2 * PIECE + 1])
     @pytest.mark.parametrize("bulk", [False, True])
     def test_a_large_one_is_several(self, size: int, bulk: bool) -> None:
         body = bytes(range(251)) * (size // 251 + 1)
-        pieces = list(cut(body[:size], bulk=bulk))
+        pieces = list(cut(body[:size], PIECE, bulk=bulk))
         assert b"".join(piece.body for piece in pieces) == body[:size]
         assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
         assert max(len(piece.body) for piece in pieces) <= PIECE
@@ -46,12 +47,12 @@ class TestCutting:
 
     def test_small_bulk_is_a_fragment_all_the_same(self) -> None:
         """Its type says in which class it came."""
-        assert [piece.type for piece in cut(b"x", bulk=True)] == [Type.BULK]
+        assert [piece.type for piece in cut(b"x", PIECE, bulk=True)] == [Type.BULK]
 
     def test_what_no_peer_takes_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(outbox, "LARGEST", 10)
         with pytest.raises(ProtocolError, match="11 bytes is larger than the limit of 10"):
-            cut(bytes(11), bulk=False)
+            cut(bytes(11), PIECE, bulk=False)
 
 
 class TestQueue:

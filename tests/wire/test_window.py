@@ -6,7 +6,17 @@ import math
 
 import pytest
 
-from relay_kernel.wire.window import LARGEST, QUEUE, RENEW, SMALLEST, START, RoundTrips
+from relay_kernel.wire.window import (
+    LARGEST,
+    LONGEST,
+    PIECE,
+    QUEUE,
+    RENEW,
+    SMALLEST,
+    START,
+    RoundTrips,
+    Window,
+)
 
 
 class Line:
@@ -110,3 +120,13 @@ def test_one_frame_of_any_size_may_always_go() -> None:
     trips.bulk.flying = 1
     assert not trips.bulk.admits(LARGEST, LARGEST)
     assert trips.held_back
+
+
+@pytest.mark.parametrize(
+    ("limit", "piece"),
+    [(SMALLEST, PIECE), (START, PIECE), (1 << 20, 64 << 10), (LARGEST, LONGEST)],
+)
+def test_pieces_are_longer_where_the_window_is_wide(limit: int, piece: int) -> None:
+    window = Window()
+    window.limit = limit
+    assert window.piece == piece
