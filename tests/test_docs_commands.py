@@ -106,10 +106,13 @@ def mentioned() -> list[tuple[str, str]]:
 def test_what_is_mentioned_exists(place: str, span: str) -> None:
     """The command, and each option: a mention need not be complete."""
     words = shlex.split(span)[1:]
-    command, rest = find_command(words)
+    # ``COMMAND`` stands for any.
+    command, rest = find_command(["status" if word == "COMMAND" else word for word in words])
     assert command.name != "relay" or not rest or rest[0].startswith("-"), f"no relay {rest[0]}"
     context = typer.Context(command)
-    known = {name for each in command.get_params(context) for name in each.opts}
+    known = {
+        name for each in command.get_params(context) for name in [*each.opts, *each.secondary_opts]
+    }
     assert {word for word in rest if word.startswith("-")} <= known
 
 

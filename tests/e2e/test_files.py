@@ -14,6 +14,7 @@ from tests.files.duo import write
 
 if TYPE_CHECKING:
     from tests.e2e.book import Book
+    from tests.e2e.rig import Notebook
 
 pytestmark = pytest.mark.sshd
 
