@@ -120,6 +120,7 @@ class _Installation:
         """All of it; ``own`` is relay-kernel's wheel."""
         facts = await self._describe()
         why = ""
+        self._show("putting together what it needs")
         try:
             wheels = await _collect(facts)
         except WheelsError as error:

@@ -7,7 +7,6 @@ import datetime
 import os
 import re
 import shutil
-import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.browser.lab import jupyterlab
 from tests.e2e.rig import REPO, SOON
+from tests.sshd import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -94,7 +94,7 @@ async def lab_behind_nginx(folder: Path, relay_home: Path) -> AsyncIterator[Lab]
 async def _nginx(binary: str, folder: Path, *, upstream: str) -> AsyncIterator[int]:
     """The guide's nginx, before a server on this machine; gives its port."""
     folder.mkdir()
-    port = _free_port()
+    port = free_port("127.0.0.1")
     certificate, key = _certificate(folder)
     places = {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
@@ -159,9 +159,3 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
         )
     )
     return certificate, private
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

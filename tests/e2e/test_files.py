@@ -35,7 +35,7 @@ async def test_a_cell_sees_the_files_that_were_there_when_it_was_sent(book: Book
 
 async def test_what_a_cell_writes_follows_it(book: Book) -> None:
     await book.notebook.run("open('made.txt', 'w').write('on the pc')")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SOON):
         while not (book.here / "made.txt").exists():
             await asyncio.sleep(0.005)
     assert (book.here / "made.txt").read_text() == "on the pc"

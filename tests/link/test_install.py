@@ -184,7 +184,9 @@ class TestInstall:
         assert first.fresh
         assert not again.fresh
         assert first.python == again.python == f"{around.agents}/{__version__}/bin/python"
-        assert len(shown) == 2
+        assert [line.split()[0] for line in shown] == ["putting", "sending", "installing"]
+        uv = [str(Path(first.python).with_name("uv")), "--version"]
+        assert subprocess.run(uv, capture_output=True, check=True).stdout.startswith(b"uv ")
         said = subprocess.run(
             [first.python, "-m", "relay_kernel.cli", "--version"],
             capture_output=True,
@@ -235,7 +237,9 @@ class TestInstall:
             (pc.relay_home / "agents" / __version__ / MARKER).unlink()
             around = await probe(conn, everything=True)
             assert (await install_agent(conn, around, show=shown.append)).fresh
-        assert shown == ["installing it there in an environment of its own"]
+        assert shown == [
+            *("putting together what it needs", "installing it there in an environment of its own")
+        ]
 
     async def test_another_machine_and_no_internet_anywhere(
         self, tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
