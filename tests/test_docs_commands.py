@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -64,9 +65,15 @@ def relay_lines() -> list[tuple[str, list[str]]]:
     return found
 
 
+@functools.cache
+def whole() -> TyperCommand | TyperGroup:
+    """``relay``, with all of its commands."""
+    return typer.main.get_command(build_app())
+
+
 def find_command(words: list[str]) -> tuple[TyperCommand | TyperGroup, list[str]]:
     """The command that ``words`` name, and what is left for it."""
-    command = typer.main.get_command(build_app())
+    command = whole()
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
     return command, words

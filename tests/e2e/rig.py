@@ -276,9 +276,9 @@ class Notebook:
 class Pc:
     """A PC with an agent: sshd on loopback, and whatever runs in its home."""
 
-    def __init__(self, sshd: Sshd, places: Places) -> None:
+    def __init__(self, sshd: Sshd, places: Places, name: str = "pc") -> None:
         self.sshd = sshd
-        self.target = sshd.pair(places, python=sys.executable)
+        self.target = sshd.pair(places, name, python=sys.executable)
 
     def processes(self) -> list[psutil.Process]:
         """The agent and its kernels (not sshd)."""
