@@ -6,7 +6,8 @@ Both have the server's folder here and the PC's behind SSH with the same cipher.
 with a helper of ours that tells it of changes (`tests/bench/fsmonitor.py`); it flushes nothing to
 the disk, the file plane everything. What a plain copy takes is measured beside: the same bytes into
 ``dd`` on the PC, which flushes them too, over an SSH connection as the file plane has it. On a busy
-machine: ``chrt -f 10 python -m tests.bench.files``.
+machine: ``chrt -f 10 python -m tests.bench.files``. ext4 is several times slower to make files for
+half a minute after many were removed on the same disk: let it rest before, or set ``TMPDIR``.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import datetime
 import os
 import re
 import shutil
+import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING

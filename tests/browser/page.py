@@ -75,7 +75,8 @@ class NotebookPage:
     async def save(self) -> None:
         """Save the notebook; returns when it is on the server's disk."""
         await self.page.keyboard.press("Control+S")
-        await expect(self.page.locator(".lm-TabBar-tab.jp-mod-dirty")).to_have_count(0)
+        unsaved = self.page.locator(".lm-TabBar-tab.lm-mod-current.jp-mod-dirty")
+        await expect(unsaved).to_have_count(0)
 
     # ------------------------------------------------------------------ cells
 

@@ -28,9 +28,8 @@ const show = (cell, now) => {
     area.append(badge);
   }
   const words = now ? `runs at ${now}` : `ran at ${ran}`;
-  if (badge.title === words) return;
+  if (badge.getAttribute("aria-label") === words) return;
   badge.textContent = where;
-  badge.title = words;
   badge.setAttribute("aria-label", words);
   badge.classList.toggle("relay-mod-running", Boolean(now));
 };
