@@ -43,8 +43,7 @@ def let_in(places: Places, name: str, key: str | None, *, accept: bool) -> None:
     wrong = check_name(name)
     if wrong:
         raise ConfigError(f"{name!r} {wrong}")
-    if key is not None:
-        _authorize(places, name, key, accept=accept)
+    is_let_in = key is not None and _authorize(places, name, key, accept=accept)
     add_target(places.config, name, dials_in=True)
     print(f"  written to {places.config}: {name} dials in")
     if key is None:
@@ -53,7 +52,7 @@ def let_in(places: Places, name: str, key: str | None, *, accept: bool) -> None:
         print(
             _ON_THE_PC.format(python=python, version=__version__, user=user, host=host, name=name)
         )
-    else:
+    elif is_let_in:
         print(f"{name} may dial in: cells run there as soon as relay join does.")
 
 
@@ -68,7 +67,8 @@ def authorized_keys() -> Path:
     return Path.home() / ".ssh" / "authorized_keys"
 
 
-def _authorize(places: Places, name: str, text: str, *, accept: bool) -> None:
+def _authorize(places: Places, name: str, text: str, *, accept: bool) -> bool:
+    """Returns whether the key is let in now."""
     try:
         key = parse_public_key(text)
     except ValueError as error:
@@ -78,12 +78,13 @@ def _authorize(places: Places, name: str, text: str, *, accept: bool) -> None:
     print(f"  the line for {path}:\n{line}")
     if not accept and not _ask(path):
         print("  not written: put it there yourself")
-        return
+        return False
     try:
         fresh = authorize(path, line, key)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
     print(f"  {'written to' if fresh else 'it stands already in'} {path}")
+    return True
 
 
 def _ask(path: Path) -> bool:

@@ -221,7 +221,7 @@ TUNNELS: dict[str, tuple[list[Finding], list[str]]] = {
     "not to be seen": (judge_tunnel(Tunnel(2222)), []),
     "without a command": (
         judge_tunnel(Tunnel(2222, True, sshd(**ALIVE))),
-        ["sleep infinity"],
+        ["'while sleep 60; do echo; done'"],
     ),
     "stale when it is cut off": (
         judge_tunnel(Tunnel(2222, False, sshd())),

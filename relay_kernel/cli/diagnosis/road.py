@@ -199,7 +199,9 @@ def judge_tunnel(tunnel: Tunnel, failed: DialStep | None = None) -> list[Finding
         found.append(fault(name, line, mend))
     if tunnel.plain:
         line = f"port {tunnel.port}: its ssh runs with -N, so sshd holds small packets back (Nagle)"
-        mend = f"on the PC, in place of -N: ssh -R {tunnel.port}:localhost:22 SERVER sleep infinity"
+        # A command that says nothing, like sleep infinity, stays behind when its connection ends.
+        command = "'while sleep 60; do echo; done'"
+        mend = f"on the PC, in place of -N: ssh -R {tunnel.port}:localhost:22 SERVER {command}"
         found.append(warning(name, line, mend))
     if sshd is not None and sshd.readable:
         forwarding = sshd.settings.get("allowtcpforwarding", "yes").lower()
