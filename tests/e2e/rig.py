@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.sshd import Sshd
 
 #: Seconds for anything that is expected to happen.
-SOON = 30.0
+SOON = 60.0
 #: Seconds after which a reader that was not woken looks.
 LOOK = 0.5
 
