@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
 
 from relay_kernel.core.tree import Kind
 from relay_kernel.files.rules import Matcher, Rules, show_size
@@ -40,6 +45,21 @@ def test_a_line_that_is_no_pattern_is_told_and_not_used() -> None:
     matcher = Matcher(Rules(), b"!\n*.ckpt\n")
     assert matcher.wrong == ["!"]
     assert matcher.hides(b"b.ckpt")
+
+
+LINES = st.lists(st.text("ab.*?![]/\\#-x ", max_size=8), max_size=6)
+PATHS = st.lists(st.text("ab.#*x\n ", min_size=1, max_size=5), min_size=1, max_size=4)
+
+
+@given(LINES, PATHS, st.booleans())
+def test_what_is_ignored_is_what_pathspec_says(
+    lines: list[str], path: list[str], folder: bool
+) -> None:
+    matcher = Matcher(Rules(ignore=()), "\n".join(lines).encode())
+    name = "/".join(path)
+    good = [line for line in lines if line not in matcher.wrong]
+    wanted = GitIgnoreSpec.from_lines(good).match_file(name + "/" if folder else name)
+    assert matcher.ignores(os.fsencode(name), folder=folder) == wanted
 
 
 def test_a_large_file_may_be_an_exception() -> None:
