@@ -91,6 +91,11 @@ class Backlog:
         return path in self.running or any(path in jobs for jobs in self._waiting)
 
     @property
+    def paths(self) -> set[bytes]:
+        """Paths of all."""
+        return set[bytes]().union(*self._waiting, self.running)
+
+    @property
     def waiting(self) -> set[bytes]:
         """Paths of what is not under way yet."""
         return set[bytes]().union(*self._waiting)

@@ -101,6 +101,7 @@ class Barrier:
         self, towards: str, beside: frozenset[bytes], *, linked: bool
     ) -> list[dict[str, Any]]:
         paths: set[bytes] | None = None
+        rest: list[bytes] = []
         work: Work | None = None
         while not self._pair.paused:
             if self._pair.work is not work:
@@ -110,10 +111,15 @@ class Barrier:
                 if linked or not self.open_paths():
                     return self.missing(towards)
             elif not work.desk.everything:
-                known = work.desk.open_paths(towards) if paths is None else paths
-                paths = {path for path in known if work.desk.waits(path, towards)}
-                if paths <= beside:
-                    return self.missing(towards, paths)
+                if paths is None:
+                    paths = work.desk.open_paths(towards)
+                    rest = [*(paths - beside)]
+                # The rest is not looked at for as long as one of it waits: there may be a lot.
+                while rest and not work.desk.waits(rest[-1], towards):
+                    rest.pop()
+                if not rest:
+                    waiting = {path for path in paths & beside if work.desk.waits(path, towards)}
+                    return self.missing(towards, waiting)
             await self._movement()
         return self.missing(towards)
 

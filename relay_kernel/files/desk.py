@@ -112,7 +112,7 @@ class Desk:
 
     def open_paths(self, towards: str) -> set[bytes]:
         """All of these."""
-        jobs = {job.path for job in self.backlogs[towards]}
+        jobs = self.backlogs[towards].paths
         return self.dirty | jobs | self._deferred | self.later.waiting()
 
     # ------------------------------------------------------------------ deciding
