@@ -70,7 +70,7 @@ class Matcher:
         for line in lines:
             try:
                 GitIgnoreSpec.from_lines([line])
-            except ValueError:
+            except (ValueError, re.error):
                 self.wrong.append(line)
             else:
                 good.append(line)
