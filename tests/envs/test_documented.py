@@ -78,9 +78,12 @@ def desk(tmp_path: Path, cache: str) -> Iterator[Sshd]:
 
 @pytest.fixture
 def world(server: Places, desk: Sshd, kernel_env: Env, tmp_path: Path) -> Iterator[World]:
-    """The two together, with a kernel of a small environment."""
-    desk.install_agent()
-    desk.pair(server)
+    """The two together as ``relay add`` leaves them, with a kernel of a small environment.
+
+    The PC has nothing but what came over: its uv, too, is the one that was sent.
+    """
+    login = ("--ssh", desk.address, "--identity", str(desk.identity), "--yes")
+    type_in("add", "pc", *login)
     world = World(server, desk, tmp_path / "jupyter")
     world.alone.close()
     world.configure(skip=["python3-*"])
