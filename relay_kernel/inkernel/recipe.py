@@ -12,7 +12,7 @@ import sys
 import types
 from importlib.machinery import ModuleSpec
 
-from . import touch
+from .mentions import reached
 from .reasons import one_line
 from .tombstone import LeftBehind, facts
 
@@ -88,7 +88,7 @@ def _make(state, name, at_work):
         return
     function = state.recipes[name]
     called = getattr(function, "__name__", "")
-    needed = touch.reached([called], {**state.user_ns, called: function})
+    needed = reached([called], {**state.user_ns, called: function})
     for other in sorted(needed & waiting(state) - {name}):
         _make(state, other, at_work | {name})
     try:
