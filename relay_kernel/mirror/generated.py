@@ -25,6 +25,8 @@ _MARK = "relay_kernel"
 #: About R's own interpreter and folders: what an original sets there is for its kernel alone, who
 #: gets it from the original.
 _NOT_FOR_R = ("PYTHON", "LD_", "DYLD_", "CONDA_", "VIRTUAL_ENV", "PATH", "RELAY_", "JUPYTER_")
+#: What front ends may speak with R, whatever the original's kernel can.
+_ENCRYPTION = ["curve"]
 _LARGEST_LOGO = 1 << 20
 
 
@@ -79,6 +81,7 @@ def mirror_of(original: Original, name: str, interpreter: str) -> Mirror:
     spec = original.spec
     logos = _logos(original.folder)
     metadata = {k: v for k, v in (spec.get("metadata") or {}).items() if k != "kernel_provisioner"}
+    metadata["supported_encryption"] = _ENCRYPTION
     made: dict[str, Any] = {
         "argv": [interpreter, "-m", "relay_kernel", "-f", "{connection_file}"],
         "display_name": f"{spec.get('display_name') or original.name} (relay)",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
+import zmq
+from jupyter_client.manager import AsyncKernelManager
 
 from relay_kernel.cli.status import collect
 from relay_kernel.settings.paths import find_places
@@ -51,6 +53,40 @@ async def test_nbclient_runs_a_notebook() -> None:
     assert computed.data["text/plain"] == "42"
     assert "runs the cells" in shown.data["text/plain"]
     assert made.cells[2].execution_count == 3
+
+
+@pytest.mark.usefixtures("server", "jupyter_path")
+async def test_what_goes_to_front_ends_can_be_encrypted() -> None:
+    """As a Jupyter Server does it that was told to: with keys in the connection file."""
+    manager = AsyncKernelManager(kernel_name="relay", transport_encryption="required")
+    await manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    eavesdropper = zmq.Context.instance().socket(zmq.SUB)
+    try:
+        eavesdropper.subscribe(b"")
+        eavesdropper.connect(f"tcp://127.0.0.1:{client.iopub_port}")
+        for _ in range(2):
+            await client.wait_for_ready(timeout=SOON)
+            said: list[str] = []
+            reply = await client.execute_interactive(
+                "print(6 * 7)",
+                timeout=SOON,
+                output_hook=lambda message, said=said: said.append(
+                    message["content"].get("text", "")
+                ),
+            )
+            assert reply["content"]["status"] == "ok"
+            assert "42\n" in said
+            async with asyncio.timeout(SOON):
+                while not client.hb_channel.is_beating():
+                    await asyncio.sleep(0.05)
+            await manager.restart_kernel()
+        assert not eavesdropper.poll(200)
+    finally:
+        eavesdropper.close(linger=0)
+        client.stop_channels()
+        await manager.shutdown_kernel()
 
 
 WIDGETS = """\

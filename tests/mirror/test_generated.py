@@ -37,6 +37,7 @@ def test_a_mirror_starts_r_for_its_original(tmp_path: Path) -> None:
     assert spec["interrupt_mode"] == "message"
     assert spec["kernel_protocol_version"] == "5.5"
     assert spec["metadata"]["debugger"] is True
+    assert spec["metadata"]["supported_encryption"] == ["curve"]
     assert is_relay(spec)
 
 
