@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copyreg
-import logging
 import pickle
 import sys
 
@@ -14,10 +13,18 @@ from .classes import ClassRoot
 from .memos import memo_of
 from .modules import ModuleRoot
 from .reasons import NEVER, WIDGET
+from .registered.figures import FIGURE, reduce_figure
 from .registered.handlers import reduce_handler
 
 _NONE = frozenset()
 _SEEDS = "_relay_inkernel.seeds"
+#: Module and name of a class -> how it and its subclasses are taken apart.
+_OF_BASES = {
+    WIDGET: reducers.refuse_widget,
+    FIGURE: reduce_figure,
+    ("matplotlib.cbook", "CallbackRegistry"): reducers.reduce_callbacks,
+    ("logging", "Handler"): reduce_handler,
+}
 
 
 class Dump:
@@ -175,12 +182,9 @@ class Pickler(pickle.Pickler):
             return reducers.reduce_exception
         if (kind.__module__, kind.__name__) in NEVER:
             return reducers.refuse
-        if any((base.__module__, base.__name__) == WIDGET for base in kind.__mro__):
-            return reducers.refuse_widget
-        if (kind.__module__, kind.__name__) == ("matplotlib.cbook", "CallbackRegistry"):
-            return reducers.reduce_callbacks
-        if issubclass(kind, logging.Handler):
-            return reduce_handler
+        for base in kind.__mro__:
+            if reducer := _OF_BASES.get((base.__module__, base.__name__)):
+                return reducer
         block = self._reducers.get("pandas block")
         if block is not None and issubclass(kind, block):
             return arrays.reduce_block

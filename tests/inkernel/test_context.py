@@ -65,6 +65,21 @@ CHANGES = {
         f"{INLINE}.figure_formats",
         "%config InlineBackend.figure_formats = ['png']",
     ),
+    "figures drawn for a file": (
+        "import matplotlib; matplotlib.use('svg')",
+        "matplotlib.get_backend().split('_')[-1]",
+        "%matplotlib inline",
+    ),
+    "figures drawn for a file, since the first": (
+        "import matplotlib.pyplot as plt; plt.close(plt.figure())\n%matplotlib agg",
+        "(plt.get_backend().split('_')[-1], len(plt.figure().canvas.buffer_rgba()) > 0)",
+        "plt.close('all')\n%matplotlib inline",
+    ),
+    "figures not drawn at once": (
+        "import matplotlib.pyplot as plt; plt.close(plt.figure()); _ = plt.ioff()",
+        "plt.isinteractive()",
+        "_ = plt.ion()",
+    ),
     "scikit-learn": (
         "import sklearn; sklearn.set_config(display='text')",
         "sklearn.get_config()['display']",
@@ -157,6 +172,18 @@ def test_what_has_no_place_there_comes_back_as_it_was(pair: Pair, tmp_path: Path
     pair.b.check(f"assert os.getcwd() == {str(gone)!r}")
     pair.b.run("os.chdir('/')")
     gone.rmdir()
+
+
+def test_windows_stay_on_the_machine_that_has_a_screen(pair: Pair) -> None:
+    """The server would look for a screen, or the PC would have forgotten its windows."""
+    pytest.importorskip("matplotlib")
+    pair.cell("import matplotlib; dict.__setitem__(matplotlib.rcParams, 'backend', 'qtagg')")
+    assert pair.problems == {}
+    pair.a.check("import matplotlib; assert 'inline' in dict.get(matplotlib.rcParams, 'backend')")
+    pair.back()
+    pair.b.check("assert dict.get(matplotlib.rcParams, 'backend') == 'qtagg'")
+    pair.cell("%matplotlib inline")
+    assert pair.problems == {}
 
 
 def test_a_locale_that_is_not_there_is_told_by_name(pair: Pair) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -186,3 +188,40 @@ def test_nothing_registered_by_libraries_is_taken_along(pair: Pair) -> None:
     manifest = pair.cell("%load_ext autoreload\n%timeit -n1 -r1 pass\nimport pandas")
     found = {key for wire in manifest["components"] for kind, key in wire["roots"] if kind == "s"}
     assert found <= {"warnings.filters"}, "which libraries do add to"
+
+
+def test_a_figure_that_is_drawn_in_the_page_is_told_and_kept(pair: Pair) -> None:
+    """A title would go to a new figure without a word, or the notebook lose the one it shows."""
+    pytest.importorskip("matplotlib")
+    manifest = pair.cell(
+        "%matplotlib notebook\nimport matplotlib.pyplot as plt\nplt.close('all')\n"
+        "fig = plt.figure(); canvas = id(fig.canvas); other = plt.figure(); _ = plt.ioff()"
+    )
+    reason = "what it is drawn on belongs to one kernel"
+    left = {name: told["reason"] for name, told in manifest["left_behind"].items()}
+    assert left == {"figure 1": reason, "figure 2": reason}
+    assert pair.problems == {}
+    pair.a.check("assert plt.get_fignums() == [] and fig.number == 1 and not plt.isinteractive()")
+    manifest = pair.back()
+    assert {"figure 1", "figure 2"} <= manifest["left_behind"].keys()
+    pair.b.check("assert plt.get_fignums() == [1, 2] and plt.gcf() is other")
+    pair.b.check("assert id(fig.canvas) == canvas; plt.close('all')")
+    assert pair.cell("_ = plt.ion()\n%matplotlib inline")["left_behind"] == {}
+
+
+def test_no_figure_appears_that_no_cell_drew(pair: Pair) -> None:
+    """The next cell on the server would show a figure of an earlier one once more."""
+    pytest.importorskip("matplotlib")
+    keep = "%config InlineBackend.close_figures = "
+    pair.cell(
+        "%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.close('all')\n"
+        f"{keep}False\nfig, ax = plt.subplots(); ax.set_title('one')"
+    )
+    pair.a.run("1 + 1")
+    assert pair.a.shown() == "2"
+    pair.a.run("plt.title('two'); print(plt.gcf() is fig, ax.get_title())")
+    assert pair.a.shown().startswith("True two")
+    pair.back()
+    pair.b.run("print(plt.gcf() is fig, ax.get_title())")
+    assert pair.b.shown().strip() == "True two"
+    pair.cell(f"plt.close('all')\n{keep}True")

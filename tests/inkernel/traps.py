@@ -722,6 +722,21 @@ assert ax.lines[0] is line and line.get_color() == "C3" and ax.figure is fig and
 assert len(ay.patches) == 1 and fig._suptitle.get_text() == "t"
 fig.canvas.draw()
 
+# figures that pyplot holds open
+import matplotlib; matplotlib.use("agg")
+import matplotlib.pyplot as plt
+plt.close("all"); fig, ax = plt.subplots(); _ = plt.figure(7); _ = plt.plot([3, 1])
+---
+assert plt.get_fignums() == [1, 7]; _ = plt.title("seven"); plt.figure(1); _ = plt.title("one")
+---
+assert plt.gcf() is fig and ax.get_title() == "one" and plt.get_fignums() == [1, 7]
+plt.figure(7); seven = plt.gca(); assert seven.get_title() == "seven" and len(seven.lines) == 1
+---
+plt.close(1); assert plt.get_fignums() == [7]
+---
+assert plt.get_fignums() == [7] and plt.gca() is seven and plt.get_backend() == "agg" and fig.axes == [ax]
+plt.close("all")
+
 # models of scikit-learn, also with a step of the notebook's own
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin

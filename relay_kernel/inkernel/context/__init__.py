@@ -12,7 +12,7 @@ import sys
 
 from .. import blobs
 from ..reasons import one_line
-from . import arithmetic, generators, imports, logs, options, process, shell, sources
+from . import arithmetic, generators, imports, logs, options, process, pyplot, shell, sources
 from .section import NotHere
 
 #: What unpacking depends on.
@@ -23,7 +23,7 @@ _LATE = (
     *(shell.Display, shell.Switches, logs.LogLevels, process.Locale, process.Recursion),
     *(arithmetic.Decimal, arithmetic.NumpyErrors, arithmetic.TorchDefaults),
     *(options.NumpyPrint, options.TorchPrint, options.Pandas, options.Sklearn),
-    *(options.Matplotlib, options.Inline),
+    *(pyplot.Pyplot, options.Matplotlib, options.Inline),
     *(generators.Random, generators.NumpyRandom, generators.TorchRandom),
     *(generators.TorchCudaRandom, generators.LibraryRandom),
 )

@@ -8,7 +8,7 @@ import sys
 
 from .section import Section, changed, plain
 
-#: Matplotlib's choice of window, which is of the machine.
+#: What is of the machine, or of the section ``pyplot``.
 _OF_THE_SCREEN = ("backend", "interactive", "toolbar", "webagg")
 #: How IPython's configuration calls what shows figures in the notebook.
 _INLINE = "InlineBackend"

@@ -1,4 +1,4 @@
-"""What the user gave to IPython and the standard library to hold: magics, callbacks, filters.
+"""What the user gave to libraries to hold: magics, callbacks, filters, open figures.
 
 These are objects of the user that no variable need hold, and they may share others with variables.
 So each is a root (``"s"``) of the state like a variable: it is packed with what it shares, and one
@@ -11,13 +11,23 @@ from __future__ import annotations
 from ..reasons import one_line
 from ..tombstone import LeftBehind
 from .callbacks import Callbacks, Transformers
+from .figures import Figures
 from .formatters import Formatters
 from .handlers import LogHandlers
 from .magics import Magics
 from .recipes import Recipes
 from .warning_filters import WarningFilters
 
-_KINDS = (Magics, Callbacks, Transformers, Formatters, LogHandlers, WarningFilters, Recipes)
+_KINDS = (
+    Magics,
+    Callbacks,
+    Transformers,
+    Formatters,
+    LogHandlers,
+    WarningFilters,
+    Recipes,
+    Figures,
+)
 
 
 class Registered:
