@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import shutil
 import subprocess
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from relay_kernel.settings.paths import Places
     from tests.envs.conda import CondaChannel, CondaEnv
+    from tests.mirror.rig import Jupyter
     from tests.security.conftest import Stranger
 
 __all__ = ["channel", "jupyter", "stranger"]
@@ -164,14 +168,33 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that every user may look into."""
+    folder = Path(tempfile.mkdtemp(prefix="conda-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @contextmanager
-def pc_of(stranger: Stranger, places: Places, folder: Path, own: CondaEnv | None) -> Iterator[Sshd]:
-    """The PC of another user, with the internet, whose only Pythons are of conda."""
-    agent = Env.make(folder / "agent", own.python if own else stranger.python)
+def pc_of(stranger: Stranger, places: Places, folder: Path, python: str) -> Iterator[Sshd]:
+    """The PC of another user, with the internet, and with no Python of its own on the ``PATH``.
+
+    Args:
+        stranger: whose it is.
+        places: of the server.
+        folder: everybody may look into it.
+        python: what the agent there runs on.
+    """
+    agent = Env.make(folder / "agent", python)
     agent.install(Path(__file__).parents[2])
+    # With no password at all the account would be a locked one.
     subprocess.run(["usermod", "-p", "*", stranger.name], check=True)
     network = {key: value for key, value in os.environ.items() if key in NETWORK}
-    with Sshd(folder / "pc", env=network, path="/nowhere:/bin") as pc:
+    # It fetches packages, but no Python: what there is must do.
+    own = {**network, "UV_PYTHON_INSTALL_MIRROR": "file:///nowhere"}
+    with Sshd(folder / "pc", env=own, path=f"{folder}/nothing:/bin") as pc:
         pc.user = stranger.name
         pc.install_agent(agent.python)
         give(pc.home, stranger)
@@ -182,3 +205,109 @@ def pc_of(stranger: Stranger, places: Places, folder: Path, own: CondaEnv | None
 def give(folder: Path, stranger: Stranger) -> None:
     """Make it that user's."""
     subprocess.run(["chown", "-R", f"{stranger.name}:{stranger.name}", str(folder)], check=True)
+
+
+async def test_a_pc_of_another_user_has_a_python_of_conda_and_an_index(
+    places: Places,
+    tmp_path: Path,
+    shared: Path,
+    stranger: Stranger,
+    channel: CondaChannel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has the kernel's Python nowhere until its owner makes an environment of conda with it."""
+    if len(channel.minors) < 2:
+        pytest.skip("needs a second Python that lies in a folder of its own, not in /usr")
+    minor = channel.minors[1]
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    install_kernel(await made(channel, tmp_path / "env", minor=minor), "science")
+    base = await channel.install(
+        shared / "base", f"python {channel.minors[0]}.*", cache=shared / "cache"
+    )
+    with pc_of(stranger, places, shared, base.python) as pc:
+        world = World(places, pc, tmp_path / "jupyter")
+        world.configure()
+        async with world, notebook(world, tmp_path, "science") as opened:
+            state = await world.phase("science", "impossible")
+            assert f"there is no Python {minor} at pc" in state["why"]
+            assert (await opened.run("import sys; sys.version_info[1]")).target == "local"
+
+            theirs = pc.home / "miniforge3" / "envs" / "theirs"
+            await channel.install(theirs, f"python {minor}.*", cache=shared / "cache")
+            give(pc.home / "miniforge3", stranger)
+            assert await world.plane.sync("science") == {"pc": ""}
+            assert world.state("science")["drift"] == []
+            assert world.versions("science") == in_files(channel.versions[minor])
+            code = "import numpy, os, sys; print(sys.base_prefix, os.getuid(), numpy.ones(2).sum())"
+            there = await opened.run_on("pc", code)
+            uid = pwd.getpwnam(stranger.name).pw_uid
+            assert there.text().split() == [str(theirs), str(uid), "2.0"]
+            assert list((pc.home / ".cache" / "uv").rglob("numpy-*"))
+        world.close()
+
+
+def in_files(versions: dict[str, str]) -> dict[str, str]:
+    """The same, with the names as folders have them."""
+    return {name.replace("-", "_"): version for name, version in versions.items()}
+
+
+# ---------------------------------------------------------------------- how its kernel is started
+
+
+async def test_a_kernel_has_the_activation_that_it_has_without_relay(
+    world: World, channel: CondaChannel, tmp_path: Path
+) -> None:
+    """None, where Jupyter starts its Python itself; that is so with every kernel of conda."""
+    env = await made(channel, tmp_path / "env")
+    script = env.folder / "etc" / "conda" / "activate.d" / "tool.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text("export FROM_ACTIVATE=yes\n")
+    install_kernel(env, "science")
+    said = []
+    for spec in ("science", "relay-science"):
+        opened = notebook(world, tmp_path / spec, "science")
+        opened.manager.kernel_name = spec
+        async with opened:
+            said.append((await opened.run(CONDA)).text())
+    assert said[0] == said[1] == f"{os.environ.get('CONDA_PREFIX')} None\n"
+
+
+#: Stands for the runner of nb_conda_kernels: it activates an environment, and runs a command in it.
+RUNNER = """\
+import os, sys
+os.environ.update(CONDA_PREFIX=sys.argv[2], FROM_ACTIVATE="yes")
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+async def test_a_kernel_that_is_started_by_nb_conda_kernels_is_mirrored(
+    world: World, channel: CondaChannel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Activated on the server as ever; at the PC it is the Python behind that."""
+    package = tmp_path / "others" / "nb_conda_kernels"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "runner.py").write_text(RUNNER)
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    env = await made(channel, tmp_path / "conda" / "envs" / "science")
+    starter = ["python", "-m", "nb_conda_kernels.runner", str(tmp_path / "conda"), str(env.folder)]
+    argv = [*starter, env.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    world.install_kernel("conda-env-science-py", env, argv=argv)
+    async with world, notebook(world, tmp_path, "conda-env-science-py") as opened:
+        here = await opened.run(f"%%relay local\n{CONDA}")
+        assert here.text() == f"{env.folder} yes\n"
+        there = await opened.run_on("pc", "import sys; print(sys.prefix)")
+        assert there.text() == f"{world.mirror('conda-env-science-py').current}\n"
+
+
+async def test_it_is_listed_as_soon_as_it_is_installed(
+    channel: CondaChannel, jupyter: Jupyter, tmp_path: Path
+) -> None:
+    env = await made(channel, tmp_path / "env")
+    async with jupyter.server() as server:
+        await server.kernelspecs()
+        jupyter.install_kernel("science", "--display-name", "Science", python=Path(env.python))
+        await server.lists(lambda found: "relay-science" in found)
+        id_ = await server.start_kernel("relay-science")
+        assert id_ in (await server.get("/api/kernels")).decode()
+    assert jupyter.listed()["relay-science"]["spec"]["display_name"] == "Science (relay)"
