@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
 #: Their local version label (``+cpu``, ``+cu128``) says for which graphics card they were built.
 TORCH = frozenset({"torch", "torchvision", "torchaudio"})
@@ -109,6 +109,29 @@ class Blueprint:
         if not self.chooses:
             return self
         return self.without([package.name for package in self.packages if package.is_runtime()])
+
+
+def by_hand(
+    wanted: Blueprint, have: Mapping[str, str], chosen: Mapping[str, str]
+) -> frozenset[str]:
+    """The packages of which a person has installed another build at the target than was chosen.
+
+    A family stays together: where one is of a person's choice, all are. Where the server has
+    another version of one of them, they are chosen anew.
+
+    Args:
+        wanted: what the target should have.
+        have: name -> version, with its label, of what it has.
+        chosen: likewise of what was chosen there.
+    """
+    kept: set[str] = set()
+    for family in (TORCH, JAX):
+        members = [each for each in wanted.packages if each.name in family]
+        there = {each.name: replace(each, version=have.get(each.name, "")) for each in members}
+        fits = all(there[each.name].public == each.public for each in members)
+        if fits and any(chosen.get(n, each.version) != each.version for n, each in there.items()):
+            kept |= there.keys()
+    return frozenset(kept)
 
 
 class Kind(Enum):

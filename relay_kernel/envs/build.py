@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relay_kernel.core.blueprint import Blueprint, Kind, Origin, Package, drift
+from relay_kernel.core.blueprint import Blueprint, Kind, Origin, Package, by_hand, drift
 from relay_kernel.envs.describe import describe
 from relay_kernel.envs.durable import sync_all
 from relay_kernel.envs.errors import EnvError
@@ -93,12 +93,20 @@ class Builder:
 
     async def _finish(self, order: Order, partial: Path, final: Path) -> None:
         python = self._mirror.python(partial)
-        await self._installer.fill(python, order.wanted.packages, order.whole)
-        old = self._mirror.current
+        old = await asyncio.to_thread(_old, self._mirror)
+        kept = old.by_hand(order.wanted) if old else frozenset()
+        install = order.wanted.without(kept)
+        await self._installer.fill(python, install.packages, order.whole)
         if old is not None:
-            await asyncio.to_thread(self._carry_over, old, partial, order.wanted)
+            await asyncio.to_thread(old.carry_over, partial, order.wanted, kept)
         found = await asyncio.to_thread(describe, python)
         record = Record(order.spec, order.wanted, _installed(order.wanted, found))
+        record.chosen = _chosen(install.packages, found)
+        if old is not None:
+            # Still not what was chosen, and still a person's.
+            record.chosen |= {
+                name: old.record.chosen[name] for name in kept & old.record.chosen.keys()
+            }
         _check(order.wanted, found)
         await asyncio.to_thread(self._publish, record, partial, final)
 
@@ -108,18 +116,6 @@ class Builder:
         partial.rename(final)
         sync(final.parent)
         self._mirror.switch(final)
-
-    def _carry_over(self, old: Path, new: Path, wanted: Blueprint) -> None:
-        """Bring along what a person has installed here."""
-        record = read_record(old)
-        # An environment that does not run any more has nothing that could be carried over.
-        with contextlib.suppress(EnvError):
-            found = describe(self._mirror.python(old))
-            ours = {*wanted.by_name, *(record.blueprint.by_name if record else ())}
-            own = [Package(n, a["version"]) for n, a in found.packages.items() if n not in ours]
-            if wanted.chooses:
-                own = [each for each in own if not each.is_runtime()]
-            carry([Path(found.packages[each.name]["info"]) for each in own], old, new)
 
     async def add(self, order: Order, names: Iterable[str]) -> None:
         """Install new packages into the present environment, which may be in use.
@@ -142,9 +138,57 @@ class Builder:
         there = {**record.blueprint.by_name, **{each.name: each for each in new}}
         record.blueprint = replace(record.blueprint, packages=tuple(sorted(there.values())))
         record.installed |= _installed(Blueprint(order.whole.python, tuple(new)), found)
+        record.chosen |= _chosen(new, found)
         record.changing, record.spec = [], order.spec
         await asyncio.to_thread(sync_all, environment)
         await asyncio.to_thread(write_record, environment, record)
+
+
+@dataclass(frozen=True)
+class _Old:
+    """The environment that counted until now."""
+
+    environment: Path
+    record: Record
+    found: Description
+
+    def by_hand(self, wanted: Blueprint) -> frozenset[str]:
+        """Packages of which a person has put another build there."""
+        have = {name: about["version"] for name, about in self.found.packages.items()}
+        return by_hand(wanted, have, self.record.chosen)
+
+    def carry_over(self, new: Path, wanted: Blueprint, kept: frozenset[str]) -> None:
+        """Bring along what a person has installed here.
+
+        Args:
+            new: the new environment.
+            wanted: what it mirrors.
+            kept: what of that is of a person's choice as well.
+        """
+        ours = {*wanted.by_name, *self.record.blueprint.by_name} - kept
+        packages = self.found.packages
+        own = [Package(n, about["version"]) for n, about in packages.items() if n not in ours]
+        if wanted.chooses and not kept:
+            own = [each for each in own if not each.is_runtime()]
+        carry([Path(packages[each.name]["info"]) for each in own], self.environment, new)
+
+
+def _old(mirror: Mirror) -> _Old | None:
+    """The environment there is; none that does not run any more, for nothing comes out of it."""
+    environment = mirror.current
+    if environment is None:
+        return None
+    # One that cannot be read says of nothing that it is ours: then all is kept.
+    record = read_record(environment) or Record({}, Blueprint(""))
+    with contextlib.suppress(EnvError):
+        return _Old(environment, record, describe(mirror.python(environment)))
+    return None
+
+
+def _chosen(packages: Iterable[Package], found: Description) -> dict[str, str]:
+    """The builds that were chosen here, by name."""
+    names = [each.name for each in packages if not each.is_pinned]
+    return {name: found.packages[name]["version"] for name in names if name in found.packages}
 
 
 def _installed(wanted: Blueprint, found: Description) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,13 @@ class Description:
     sites: tuple[str, ...]
     """The folders in which packages may be."""
     conda: bool
+    """Whether conda has made it."""
     markers: dict[str, str]
     packages: dict[str, dict[str, Any]]
     """Normalised name -> ``name``, ``version``, ``requires``, ``info`` (a path); perhaps ``direct``
     (PEP 610), ``content`` (a digest), ``installer``, ``requested``, ``compiled``."""
+    others: dict[str, str] = field(default_factory=dict)
+    """Name -> version of what a person has asked conda for, and is no Python package."""
 
 
 def describe(python: str) -> Description:
@@ -109,8 +112,9 @@ class Descriptions:
 
 def key(python: str, sites: Any) -> list[Any]:
     """What a description depends on: it is the same while this is."""
-    config = os.path.join(os.path.dirname(os.path.dirname(python)), "pyvenv.cfg")
-    return [list(sites), *(_stamp(path) for path in (python, config, *sites))]
+    prefix = os.path.dirname(os.path.dirname(python))
+    said = (os.path.join(prefix, each) for each in ("pyvenv.cfg", "conda-meta"))
+    return [list(sites), *(_stamp(path) for path in (python, *said, *sites))]
 
 
 def _stamp(path: str) -> list[int] | None:

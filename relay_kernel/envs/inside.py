@@ -102,7 +102,7 @@ def package(folder, entry):
     return found
 
 
-def packages(folders):
+def packages(folders, of_conda):
     """All packages; where there are two of one name, the one that is imported."""
     found = {}
     for folder in folders:
@@ -114,8 +114,62 @@ def packages(folders):
             if entry.endswith((".dist-info", ".egg-info")) and entry[0] != "~":
                 one = package(folder, entry)
                 if one is not None:
+                    if one["info"] in of_conda:
+                        # Not every build says so itself.
+                        one["installer"] = "conda"
                     key = re.sub(r"[-_.]+", "-", one["name"]).lower()
                     found.setdefault(key, one)
+    return found
+
+
+def conda_records(prefix):
+    """What conda says of each package that it has installed."""
+    folder = os.path.join(prefix, "conda-meta")
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        if name.endswith(".json"):
+            try:
+                record = json.loads(read(os.path.join(folder, name)))
+            except ValueError:
+                # It is being written right now.
+                continue
+            if isinstance(record, dict) and record.get("name"):
+                found.append(record)
+    return found
+
+
+def described_by(record):
+    """The ``.dist-info`` and ``.egg-info`` among the files of a package of conda."""
+    found = set()
+    for path in record.get("files") or ():
+        parts = path.split("/") if "-info" in path else ()
+        for number, part in enumerate(parts, 1):
+            if part.endswith((".dist-info", ".egg-info")):
+                found.add("/".join(parts[:number]))
+    return found
+
+
+def other_than_python(records):
+    """Name -> version of what a person has asked conda for, and is no Python package.
+
+    Programs and libraries that are there because something else needs them are left out, and so
+    is what has no files: it only stands for others.
+    """
+    needed = {
+        depend.split()[0] for record in records for depend in record.get("depends") or () if depend
+    }
+    found = {}
+    for record in records:
+        name = record["name"]
+        asked = record.get("requested_specs") or record.get("requested_spec") or "None"
+        wanted = asked != "None" or name not in needed
+        nothing = name == "python" or name.startswith("_") or not record.get("files")
+        if wanted and not nothing and not described_by(record):
+            found[name] = str(record.get("version", ""))
     return found
 
 
@@ -125,6 +179,8 @@ def describe():
     version = "%d.%d" % sys.version_info[:2]
     folders = sites()
     implementation = sys.implementation.name
+    records = conda_records(sys.prefix)
+    of_conda = {os.path.join(sys.prefix, path) for each in records for path in described_by(each)}
     return {
         "python": version + ("t" if "t" in getattr(sys, "abiflags", "") else ""),
         "version": "%d.%d.%d" % sys.version_info[:3],
@@ -132,7 +188,8 @@ def describe():
         "prefix": sys.prefix,
         "base": sys.base_prefix,
         "sites": folders,
-        "conda": os.path.isdir(os.path.join(sys.prefix, "conda-meta")),
+        "conda": bool(records),
+        "others": other_than_python(records),
         "markers": {
             "implementation_name": implementation,
             "os_name": os.name,
@@ -148,7 +205,7 @@ def describe():
             "implementation_version": "%d.%d.%d" % sys.version_info[:3],
             "sys_platform": sys.platform,
         },
-        "packages": packages(folders),
+        "packages": packages(folders, of_conda),
     }
 
 

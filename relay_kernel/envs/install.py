@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from relay_kernel.core.blueprint import JAX, TORCH, Origin
 from relay_kernel.envs.errors import EnvError, ImpossibleError
+from relay_kernel.envs.graphics import has_nvidia
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,9 +27,6 @@ SHOWN = 5
 _NETWORK = re.compile(
     r"error sending request|dns error|Connect|Failed to fetch|timed out|[Nn]etwork"
 )
-
-#: A driver of NVIDIA's is at work.
-_NVIDIA = Path("/proc/driver/nvidia/version")
 
 
 class Supply(Protocol):
@@ -160,7 +158,7 @@ class Installer:
         await self._choose(python, packages, whole, "--torch-backend", "auto")
 
     async def _jax(self, python: str, packages: Sequence[Package], whole: Blueprint) -> None:
-        if not await asyncio.to_thread(_NVIDIA.exists):
+        if not await asyncio.to_thread(has_nvidia):
             await self._choose(python, packages, whole)
             return
         series = "cuda13" if any("cuda13" in each.name for each in whole.packages) else "cuda12"

@@ -52,11 +52,13 @@ class Record:
     """Package that counts by content -> its digest on the server, and the one here."""
     changing: list[str] = field(default_factory=list)
     """Packages that were being installed into it; all there is of them may be half."""
+    chosen: dict[str, str] = field(default_factory=dict)
+    """Package of which builds are chosen here -> the version, with its label, that was."""
 
     def to_text(self) -> str:
         """As it is kept."""
-        value = {"spec": self.spec, "blueprint": to_json(self.blueprint)}
-        return json.dumps({**value, "installed": self.installed, "changing": self.changing})
+        changes = {"installed": self.installed, "changing": self.changing, "chosen": self.chosen}
+        return json.dumps({"spec": self.spec, "blueprint": to_json(self.blueprint), **changes})
 
 
 def read_record(environment: Path) -> Record | None:
@@ -64,7 +66,10 @@ def read_record(environment: Path) -> Record | None:
     try:
         value = json.loads((environment / RECORD).read_text(encoding="utf-8"))
         blueprint = from_json(value["blueprint"])
-        return Record(value["spec"], blueprint, value["installed"], value["changing"])
+        installed, changing = value["installed"], value["changing"]
+        # Older ones do not say which builds were chosen.
+        chosen = dict(value.get("chosen", {}))
+        return Record(value["spec"], blueprint, installed, changing, chosen)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

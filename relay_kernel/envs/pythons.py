@@ -23,10 +23,14 @@ _WHAT = (
     "import sys; print('%d.%d%s %s' % (*sys.version_info[:2], "
     "'t' if 't' in getattr(sys, 'abiflags', '') else '', sys.implementation.name))"
 )
+#: Where conda and its likes are installed, and where they keep environments with names.
+_CONDAS = ("miniforge3", "mambaforge", "miniconda3", "anaconda3", "micromamba")
 #: Where people have more of them, below their home.
 _ELSEWHERE = (
-    *(".pyenv/versions/{minor}.*/bin", ".local/bin", "bin", "miniforge3/bin", "miniconda3/bin"),
-    *("anaconda3/bin", "miniforge3/envs/*/bin", "miniconda3/envs/*/bin"),
+    *(".pyenv/versions/{minor}.*/bin", ".local/bin", "bin"),
+    *(f"{each}/bin" for each in _CONDAS),
+    *(f"{each}/envs/*/bin" for each in _CONDAS),
+    *(".conda/envs/*/bin", ".local/share/mamba/envs/*/bin"),
 )
 
 

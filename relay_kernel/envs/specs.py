@@ -13,6 +13,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpecManager
 
 from relay_kernel.envs.errors import ImpossibleError
+from relay_kernel.envs.starters import is_started, without_starter
 
 #: Names of Pythons, as commands.
 _PYTHON = re.compile(r"python[0-9.]*t?")
@@ -24,7 +25,7 @@ class Spec:
 
     name: str
     content: dict[str, Any]
-    """What its ``kernel.json`` says."""
+    """What its ``kernel.json`` says, without what starts its Python in an environment of conda."""
 
     @property
     def python(self) -> str:
@@ -35,6 +36,10 @@ class Spec:
         """
         argv = [str(word) for word in self.content.get("argv", ())]
         command = argv[0] if argv else ""
+        if is_started(argv):
+            raise ImpossibleError(
+                f"it starts {command} run, and the environment meant by that is not found here"
+            )
         if not _PYTHON.fullmatch(Path(command).name):
             raise ImpossibleError(f"it starts {command or 'nothing'}, which is no Python")
         for word in argv[1:]:
@@ -52,14 +57,19 @@ class Spec:
         return found
 
 
-def python_specs() -> dict[str, Spec]:
-    """All kernels here that run Python, by name; without our own, which only relay to them."""
+def python_specs(manager: KernelSpecManager | None = None) -> dict[str, Spec]:
+    """All kernels here that run Python, by name; without our own, which only relay to them.
+
+    Args:
+        manager: has them; by default those are meant that lie on the disk.
+    """
     found = {}
-    for name, about in KernelSpecManager().get_all_specs().items():
+    for name, about in (manager or KernelSpecManager()).get_all_specs().items():
         content = about["spec"]
         is_ours = "relay_kernel" in [*content.get("argv", ()), *(content.get("metadata") or ())]
         if str(content.get("language", "")).lower() == "python" and not is_ours:
-            found[name] = Spec(name, {**content, "metadata": {}})
+            argv = without_starter(content.get("argv", ()))
+            found[name] = Spec(name, {**content, "argv": argv, "metadata": {}})
     return found
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from uv import find_uv_bin
 
 from relay_kernel.envs.errors import EnvError
+from relay_kernel.envs.graphics import search_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,8 @@ class Uv:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._env = {key: value for key, value in os.environ.items() if key not in _DROPPED} | _OWN
+        own = {**_OWN, "PATH": search_path()}
+        self._env = {key: value for key, value in os.environ.items() if key not in _DROPPED} | own
 
     async def run(self, *arguments: str, heard: Callable[[str], None] | None = None) -> Done:
         """Run uv; ends with this task.

@@ -45,13 +45,25 @@ async def adopt(python: str, packages: Iterable[Package]) -> list[str]:
     Returns:
         The names of those that are here now.
     """
-    uv = Uv(find_uv())
+    packages = list(packages)
+    chosen = [each for each in packages if not each.is_pinned]
+    # What a build brings along comes with the one that suits this machine.
+    pinned = [each for each in packages if each.is_pinned and not (chosen and each.is_runtime())]
     adopted = []
-    for package in packages:
-        options = ("--no-deps", "--only-binary", ":all:", "--python", python)
-        done = await uv.run("pip", "install", *options, f"{package.name}=={package.version}")
-        if done.ok:
+    for package in pinned:
+        if await _install(python, [f"{package.name}=={package.version}"], "--no-deps"):
             adopted.append(package.name)
-        else:
-            log.warning("%s cannot be installed here too: %s", package.requirement, done.reason)
+    names = [each.requirement for each in chosen]
+    if names and await _install(python, names, "--torch-backend", "auto"):
+        adopted += [each.name for each in chosen]
     return adopted
+
+
+async def _install(python: str, requirements: list[str], *options: str) -> bool:
+    """Install on the server; returns whether that worked."""
+    more = ("--only-binary", ":all:", "--python", python)
+    done = await Uv(find_uv()).run("pip", "install", *options, *more, *requirements)
+    if not done.ok:
+        named = ", ".join(requirements)
+        log.warning("%s cannot be installed here too: %s", named, done.reason)
+    return done.ok

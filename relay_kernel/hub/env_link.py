@@ -299,6 +299,8 @@ class EnvLink:
                 todo = Step.ADD
             words = [each.text for each in differences]
             words += [f"{p} is for the server's platform" for p in wanted.left_out(seen.markers)]
+            if others := wanted.of_conda(self.without):
+                words.append(f"{', '.join(others)} of conda: no Python package, on the server only")
             if todo is Step.NOTHING:
                 phase = EnvPhase.READY
                 self._board.put(name, self.target, phase=phase, drift=words, why="")

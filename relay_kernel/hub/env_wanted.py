@@ -8,12 +8,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from relay_kernel.core.blueprint import Blueprint, Origin
 from relay_kernel.envs.describe import Description, Descriptions
 from relay_kernel.envs.errors import GoneError, ImpossibleError
 from relay_kernel.envs.sources import SourceFile, Trees, digest_of, folders, read_editable
 from relay_kernel.envs.specs import Spec, python_specs
 from relay_kernel.envs.wanted import blueprint, editable_folder, left_out
+from relay_kernel.mirror.lookup import Originals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +47,15 @@ class Wanted:
         markers = {**self.description.markers, **there}
         return self.blueprint.without(without | left_out(self.description, markers))
 
+    def of_conda(self, without: frozenset[str]) -> list[str]:
+        """Programs and libraries of conda, with their versions, that no target gets.
+
+        Args:
+            without: what it does without anyway.
+        """
+        others = sorted(self.description.others.items())
+        return [f"{name} {each}" for name, each in others if canonicalize_name(name) not in without]
+
     def left_out(self, there: Mapping[str, str]) -> list[str]:
         """The packages that are needed on the server's platform alone."""
         return sorted(left_out(self.description, {**self.description.markers, **there}))
@@ -66,7 +78,7 @@ class Environments:
         """Read the kernelspecs again; returns the names of those that are new or differ."""
         found = {
             name: spec
-            for name, spec in python_specs().items()
+            for name, spec in python_specs(Originals()).items()
             if not any(fnmatchcase(name, pattern) for pattern in config.skip)
         }
         new = {name for name, spec in found.items() if spec != self.specs.get(name)}
@@ -100,7 +112,8 @@ class Environments:
 
     def _sites(self, description: Description) -> list[str]:
         # A folder of sources among them is watched as what it is.
-        return [site for site in description.sites if "-packages" in os.path.basename(site)]
+        sites = [site for site in description.sites if "-packages" in os.path.basename(site)]
+        return [*sites, *([f"{description.prefix}/conda-meta"] if description.conda else [])]
 
     def _read_trees(self, name: str, description: Description) -> dict[str, dict[str, SourceFile]]:
         trees = {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from relay_kernel.mirror.folder import KernelsFolder
+
+if TYPE_CHECKING:
+    from relay_kernel.mirror.generated import Mark
 
 
 class Originals(KernelSpecManager):
@@ -15,6 +18,11 @@ class Originals(KernelSpecManager):
 
     Of the latter (conda environments, say) a mirror has what is needed to start them.
     """
+
+    def find_kernel_specs(self) -> dict[str, str]:
+        """Name -> folder of its resources."""
+        elsewhere = {name: mark.folder for name, mark in self._elsewhere().items()}
+        return {**elsewhere, **super().find_kernel_specs()}
 
     def get_kernel_spec(self, kernel_name: str) -> Any:
         """The kernelspec of that name.
@@ -25,8 +33,16 @@ class Originals(KernelSpecManager):
         try:
             return super().get_kernel_spec(kernel_name)
         except NoSuchKernel:
-            for path in self.kernel_dirs:
-                for mark in KernelsFolder(Path(path)).marks().values():
-                    if mark.original == kernel_name and mark.spec is not None:
-                        return self.kernel_spec_class(resource_dir=mark.folder, **mark.spec)
-            raise
+            mark = self._elsewhere().get(kernel_name)
+            if mark is None or mark.spec is None:
+                raise
+            return self.kernel_spec_class(resource_dir=mark.folder, **mark.spec)
+
+    def _elsewhere(self) -> dict[str, Mark]:
+        """Those that do not lie on the disk, by name."""
+        found: dict[str, Mark] = {}
+        for path in self.kernel_dirs:
+            for mark in KernelsFolder(Path(path)).marks().values():
+                if mark.spec is not None:
+                    found.setdefault(mark.original, mark)
+        return found

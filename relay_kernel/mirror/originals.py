@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _IPYKERNEL = frozenset({"ipykernel", "ipykernel_launcher", "ipykernel.kernelapp"})
 #: What stands for the interpreter of whoever starts the kernel.
 _OWN_PYTHON = frozenset({"python", "python3", f"python3.{sys.version_info[1]}"})
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "fish"})
 _LOCAL_PROVISIONERS = frozenset({None, "", "local-provisioner"})
 
 
@@ -107,6 +108,8 @@ def reason_against(spec: Mapping[str, Any]) -> str:
     argv = [str(argument) for argument in spec.get("argv") or []]
     start = next((n for n, argument in enumerate(argv) if argument in _IPYKERNEL), None)
     if start is None:
+        if Path(argv[0] if argv else "").name in _SHELLS and any("ipykernel" in a for a in argv):
+            return "a shell starts it: which Python that is cannot be seen in its command line"
         return "there is no ipykernel behind it"
     gone = next((path for path in interpreters(argv[:start]) if not _runs(path)), None)
     return f"its interpreter {gone} is gone" if gone else ""
