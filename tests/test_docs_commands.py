@@ -54,15 +54,29 @@ def typed() -> Iterator[tuple[str, str]]:
         yield from ((place, line) for line in lines)
 
 
+def programs(line: str) -> list[list[str]]:
+    """The programs that a line of a shell starts, with their arguments."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    found: list[list[str]] = [[]]
+    for word in lexer:
+        if set(word) <= set("&|;"):
+            found.append([])
+        else:
+            found[-1].append(word)
+    # What is written into a file is no argument.
+    upto = [next((n for n, w in enumerate(each) if set(w) == {">"}), None) for each in found]
+    return [each[:end] for each, end in zip(found, upto, strict=True) if each]
+
+
 def relay_lines() -> list[tuple[str, list[str]]]:
     """The arguments of each ``relay`` in a block."""
-    found = []
-    for place, line in typed():
-        for part in re.split(r"&&|\|\||;|\|", line):
-            words = shlex.split(part, comments=True)
-            if words and words[0].rpartition("/")[2] == "relay":
-                found.append((place, words[1:]))
-    return found
+    return [
+        (place, words[1:])
+        for place, line in typed()
+        for words in programs(line)
+        if words[0].rpartition("/")[2] == "relay"
+    ]
 
 
 @functools.cache

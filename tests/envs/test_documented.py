@@ -94,7 +94,7 @@ def world(server: Places, desk: Sshd, kernel_env: Env, tmp_path: Path) -> Iterat
 
 
 def test_nothing_typed_is_left_out() -> None:
-    tried = {"add", "join", "status", "doctor", "kernelspecs", "kernels"}
+    tried = {"add", "join", "status", "doctor", "kernelspecs", "kernels", "completion"}
     assert {line[0] for line in LINES} == tried
 
 
