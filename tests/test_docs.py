@@ -157,13 +157,6 @@ def test_the_options_of_commands_are_those_of_the_code() -> None:
     assert page("commands.md").partition(MARK)[2].strip() == generated().strip()
 
 
-def test_every_command_that_tells_facts_has_json() -> None:
-    text = generated()
-    for command in ("status", "doctor", "logs", "files", "sync", "kernels", "kernelspecs"):
-        section = text.partition(f"### `relay {command}`\n")[2].partition("\n###")[0]
-        assert "`--json`" in section, command
-
-
 def test_every_phase_is_explained() -> None:
     phases = {phase.value for phase in Phase}
     assert phases <= names(page("magics.md"))

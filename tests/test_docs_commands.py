@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib.util
 import json
@@ -54,15 +55,120 @@ def typed() -> Iterator[tuple[str, str]]:
         yield from ((place, line) for line in lines)
 
 
+def programs(line: str) -> list[list[str]]:
+    """The programs that a line of a shell starts, with their arguments."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    found: list[list[str]] = [[]]
+    for word in lexer:
+        if set(word) <= set("&|;"):
+            found.append([])
+        else:
+            found[-1].append(word)
+    # What is written into a file is no argument.
+    upto = [next((n for n, w in enumerate(each) if set(w) == {">"}), None) for each in found]
+    return [each[:end] for each, end in zip(found, upto, strict=True) if each]
+
+
 def relay_lines() -> list[tuple[str, list[str]]]:
     """The arguments of each ``relay`` in a block."""
-    found = []
-    for place, line in typed():
-        for part in re.split(r"&&|\|\||;|\|", line):
-            words = shlex.split(part, comments=True)
-            if words and words[0].rpartition("/")[2] == "relay":
-                found.append((place, words[1:]))
-    return found
+    return [
+        (place, words[1:])
+        for place, line in typed()
+        for words in programs(line)
+        if words[0].rpartition("/")[2] == "relay"
+    ]
+
+
+#: Lines that are no ``relay …`` -> what runs them: each stands there, word for word.
+RUN = {
+    "python3 --version": "tests/typed/test_guides.py",
+    "pip install .": "tests/typed/test_guides.py",
+    "python3 -m venv ~/relay": "tests/typed/test_guides.py",
+    "~/relay/bin/pip install .": "tests/typed/test_guides.py",
+    "jupyter kernelspec list": "tests/typed/test_guides.py",
+    "jupyter kernelspec install kernelspecs/relay --sys-prefix": "tests/typed/test_guides.py",
+    'venv/bin/python -m ipykernel install --user --name science --display-name "Science"': (
+        "tests/typed/test_guides.py"
+    ),
+    "ssh-keygen -t ed25519": "tests/typed/test_guides.py",
+    "ssh-copy-id me@192.0.2.7": "tests/typed/test_guides.py",
+    "ssh me@192.0.2.7 true": "tests/typed/test_guides.py",
+    "ssh -p 2222 me@localhost true": "tests/typed/test_guides.py",
+    "systemctl --user daemon-reload": "tests/typed/test_guides.py",
+    "systemctl --user enable --now tunnel.service": "tests/typed/test_guides.py",
+    "systemctl --user disable --now relay-join.service": "tests/typed/test_guides.py",
+    'python3 -m venv .venv && .venv/bin/pip install -q ".[demo]" && .venv/bin/relay demo': (
+        "tests/typed/test_guides.py"
+    ),
+}
+
+#: Lines of which a test runs the same with other words -> the test, and what is other.
+RUN_OTHERWISE = {
+    "jupyter lab": ("tests/browser/lab.py", "with a port and a folder of the test"),
+    "sudo nginx -t": ("tests/browser/nginx.py", "as root already, with the guide's file alone"),
+    'python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" && .venv/bin/pytest': (
+        ".ci/run",
+        "it takes the line from README.md, and so runs these tests",
+    ),
+    'python3 -m venv .venv && .venv/bin/pip install -e ".[test,check,docs]"': (
+        ".ci/run",
+        "in two steps: the checks and the docs first, then the tests",
+    ),
+    "mkdir -p ~/.local/share/bash-completion/completions": ("tests/cli/test_shells.py", "as is"),
+    "mkdir -p ~/.zfunc": ("tests/cli/test_shells.py", "as is"),
+    "echo 'fpath+=(~/.zfunc); autoload -Uz compinit && compinit' >> ~/.zshrc": (
+        "tests/cli/test_shells.py",
+        "as is",
+    ),
+    "mkdir -p ~/.config/fish/completions": ("tests/cli/test_shells.py", "as is"),
+}
+
+#: Lines that no test runs -> why not. A line of the docs stands in one of the three.
+NOT_RUN = {
+    ". .venv/bin/activate": "says something to the shell that reads it alone",
+    'pip install -e ".[test]" sshpyk': "part of a measurement that takes minutes, run by hand",
+    "python -m tests.bench.comparison": "a measurement of minutes, run by hand",
+    "loginctl enable-linger": "needs logind on a machine that systemd has booted",
+    "systemd-inhibit --list": "needs logind on a machine that systemd has booted",
+    'systemd-inhibit --what=sleep:idle --why="training" sleep 8h': (
+        "needs logind on a machine that systemd has booted"
+    ),
+    "sudo systemctl reload nginx": "needs a machine that systemd has booted",
+    "sudo ethtool -s enp3s0 wol g": "needs a network card that wakes its machine",
+    "wakeonlan 00:11:22:33:44:55": "needs a machine that sleeps in the same network",
+}
+
+
+def other_lines() -> set[str]:
+    """What is typed and starts more than ``relay``, without its comments."""
+    lines = {re.sub(r"\s+# .*$", "", line) for _, line in typed()}
+    lines = {line for line in lines if not line.startswith("#")}
+    return {
+        line
+        for line in lines
+        if any(words[0].rpartition("/")[2] not in {"relay", "tee"} for words in programs(line))
+    }
+
+
+def test_every_line_is_run_or_has_a_reason() -> None:
+    """A new one fails here until somebody decides; ``relay`` is typed by tests/envs."""
+    tables = [RUN, RUN_OTHERWISE, NOT_RUN]
+    decided = [line for table in tables for line in table]
+    assert sorted(decided) == sorted(other_lines())
+
+
+@pytest.mark.parametrize("line", RUN)
+def test_what_runs_a_line_has_it_word_for_word(line: str) -> None:
+    tree = ast.parse((ROOT / RUN[line]).read_text(encoding="utf-8"))
+    assert line in {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+
+@pytest.mark.parametrize("line", RUN_OTHERWISE)
+def test_what_runs_the_same_exists(line: str) -> None:
+    where, how = RUN_OTHERWISE[line]
+    assert (ROOT / where).is_file()
+    assert how
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from relay_kernel.agent.attach import open_agent, open_envs, open_facts, open_files, open_logs
 from relay_kernel.agent.identity import introduction
@@ -47,19 +47,24 @@ AFTER_YOU = 1.0
 WELCOME_TIMEOUT = 25.0
 
 
+class Shown(Protocol):
+    """Takes what changed."""
+
+    def __call__(self, line: str, *, joined: bool) -> None:
+        """Show ``line``."""
+
+
 class Joining:
     """Keeps this PC joined to one server, until :meth:`stop`.
 
     Args:
         server: How it is dialled; its host key is pinned under this name.
         places: Of this user, here.
-        show: Called with one line whenever something changed.
+        show: Called with one line whenever something changed, and with whether this PC is joined.
         pairing: The command that lets our key in, to be run on the server.
     """
 
-    def __init__(
-        self, server: TargetConfig, places: Places, show: Callable[[str], None], pairing: str
-    ) -> None:
+    def __init__(self, server: TargetConfig, places: Places, show: Shown, pairing: str) -> None:
         self._server = server
         self._pairing = pairing
         self._places = places
@@ -168,7 +173,7 @@ class Joining:
         if "error" in said:
             raise DialError(f"{place(self._server)}: {said['error']}", permanent=True)
         welcome: dict[str, Any] = said.get("welcome", {})
-        self._tell(f"joined {self._server.ssh} as {welcome.get('name')}")
+        self._tell(f"joined {self._server.ssh} as {welcome.get('name')}", joined=True)
 
     async def _listen(
         self, lines: Lines, roads: dict[str, _Road], streams: set[asyncio.Task[None]]
@@ -194,11 +199,11 @@ class Joining:
             with contextlib.suppress(LinkError):
                 await lines.send(failed=ticket, why=f"the agent cannot be reached: {error}")
 
-    def _tell(self, line: str) -> None:
+    def _tell(self, line: str, *, joined: bool = False) -> None:
         """Show what is new; a server that is away for a night is told of once."""
         if line != self._said:
             self._said = line
-            self._show(line)
+            self._show(line, joined=joined)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relay_kernel.cli.asking import Wish, ask, is_interactive
 from relay_kernel.cli.completing import complete_target
+from relay_kernel.core.model import LOCAL
 from relay_kernel.settings.config import ConfigError, TargetConfig, check_name, load_config
 from relay_kernel.settings.paths import find_places
 
@@ -58,27 +60,40 @@ def add(
             show_default="at a terminal",
         ),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs; nothing is asked, check only if told to.")
+    ] = False,
 ) -> int:
     """Pair with a PC: pin its host key, log in, install the agent, write config.toml, check it."""
     places = find_places().make()
     wish = Wish(name, ssh, identity, python, dials_in or key is not None, key)
     known = load_config(places.config).target(name) if name else None
-    if is_interactive() and known is None and not wish.is_complete:
+    if is_interactive() and not as_json and known is None and not wish.is_complete:
         wish = ask(wish)
     if wish.name is None:
         raise ConfigError("say what the PC is called here: relay add NAME --ssh me@host:port")
     if wish.dials_in:
-        here = _let_in(places, wish, accept=yes)
+        facts = _let_in(places, wish, accept=yes, may_ask=not as_json)
     else:
-        here = True
-        _pair(places, _target(places, wish), accept=yes)
+        pairing = _pair(places, _target(places, wish), accept=yes, may_ask=not as_json)
+        facts = asyncio.run(pairing)
     if check is None:
-        check = is_interactive()
-    return _check(places, wish.name, dials_in=wish.dials_in) if check and here else 0
+        check = is_interactive() and not as_json
+    # A PC that was not let in cannot be there.
+    may_come = not wish.dials_in or bool((facts["authorized_keys"] or {}).get("written"))
+    status, found = 0, None
+    if check and may_come:
+        status, found = _check(places, wish, quiet=as_json)
+    elif may_come:
+        facts["next"].append({"where": LOCAL, "run": f"relay doctor {wish.name}"})
+    if as_json:
+        whole = {"target": wish.name, "dials_in": wish.dials_in, "config": str(places.config)}
+        print(json.dumps({**whole, **facts, "doctor": found}, indent=2))
+    return status
 
 
-def _let_in(places: Places, wish: Wish, *, accept: bool) -> bool:
-    """Let a PC in that dials in; whether it can do so from now on."""
+def _let_in(places: Places, wish: Wish, *, accept: bool, may_ask: bool) -> dict[str, Any]:
+    """Let a PC in that dials in; what was done."""
     from relay_kernel.cli.asking import ask_key
     from relay_kernel.cli.let_in import let_in
 
@@ -88,37 +103,46 @@ def _let_in(places: Places, wish: Wish, *, accept: bool) -> bool:
             "installed relay-kernel itself"
         )
     assert wish.name is not None
-    let_in(places, wish.name, wish.key, accept=accept)
-    if wish.key is None and is_interactive():
+    show = print if may_ask else _nothing
+    facts = let_in(places, wish.name, wish.key, show, accept=accept, may_ask=may_ask)
+    if wish.key is None and may_ask and is_interactive():
         key = ask_key()
         if key:
-            let_in(places, wish.name, key, accept=accept)
-            return True
-    return wish.key is not None
+            return let_in(places, wish.name, key, show, accept=accept)
+    return facts
 
 
-def _pair(places: Places, target: TargetConfig, *, accept: bool) -> None:
+async def _pair(
+    places: Places, target: TargetConfig, *, accept: bool, may_ask: bool
+) -> dict[str, Any]:
     from rich.console import Console
+    from rich.markup import escape
 
     from relay_kernel.cli.pairing import Pairing
 
-    console = Console(soft_wrap=True, highlight=False)
-    asyncio.run(Pairing(places, target, console).run(accept=accept))
+    console = Console(soft_wrap=True, highlight=False, quiet=not may_ask)
+    pairing = Pairing(places, target, lambda line: console.print(escape(line)), may_ask=may_ask)
+    return await pairing.run(accept=accept)
 
 
-def _check(places: Places, name: str, *, dials_in: bool) -> int:
-    """What the doctor finds; an exit status."""
+def _check(places: Places, wish: Wish, *, quiet: bool) -> tuple[int, dict[str, Any]]:
+    """What the doctor finds: an exit status, and all of it."""
     from rich.console import Console
 
     from relay_kernel.cli.diagnosis.finding import Outcome
-    from relay_kernel.cli.diagnosis.screen import summary, worst
+    from relay_kernel.cli.diagnosis.screen import as_json, summary, worst
     from relay_kernel.cli.doctor import examine
 
-    console = Console(soft_wrap=True, highlight=False)
-    patience = JOIN_TIMEOUT if dials_in else 0.0
-    report = asyncio.run(examine(places, console, name, server=False, patience=patience))
+    console = Console(soft_wrap=True, highlight=False, quiet=quiet)
+    patience = JOIN_TIMEOUT if wish.dials_in else 0.0
+    examination = examine(places, console, wish.name or "", server=False, patience=patience)
+    report = asyncio.run(examination)
     console.print(summary(report))
-    return 1 if worst(report) is Outcome.FAULT else 0
+    return (1 if worst(report) is Outcome.FAULT else 0), as_json(report)
+
+
+def _nothing(_: str) -> None:
+    """Show nothing: a program reads."""
 
 
 def _target(places: Places, wish: Wish) -> TargetConfig:

@@ -12,6 +12,18 @@ import typer
 VARIABLE = "_RELAY_COMPLETE"
 
 
+# A file of zsh's fpath is run when its completion is wanted for the first time, and has to answer;
+# sourced, it only says who answers. Typer's script does neither: its first line is empty.
+_ZSH = f"""#compdef relay
+compdef _relay relay
+_relay() {{
+  eval $(env _TYPER_COMPLETE_ARGS="${{words[1,$CURRENT]}}" {VARIABLE}=complete_zsh ${{~words[1]}})
+}}
+if [ "$funcstack[1]" = "_relay" ]; then
+  _relay
+fi"""
+
+
 class Shell(Enum):
     """Those that can be told."""
 
@@ -24,6 +36,9 @@ def completion(
     shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")],
 ) -> None:
     """Print a script: put its output where your shell reads completions. See the docs."""
+    if shell is Shell.ZSH:
+        print(_ZSH)
+        return
     from relay_kernel.cli import build_app
 
     os.environ[VARIABLE] = f"source_{shell.value}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relay_kernel.core.errors import RelayError
+from relay_kernel.settings.config import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -29,21 +31,34 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep its temporary folder, with all logs.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs: only how it ended.")
+    ] = False,
 ) -> int:
     """Show it on this machine: a notebook loses its PC, goes on here, and gets the PC back."""
+    if lab and as_json:
+        raise ConfigError("--lab goes without --json: a person pulls the plug")
     _check_needs(_LAB_NEEDS if lab else _NEEDS)
+    from rich.console import Console
+
     from relay_kernel.cli.demonstration.lab import Lab
     from relay_kernel.cli.demonstration.screen import Screen
     from relay_kernel.cli.demonstration.show import Show
     from relay_kernel.cli.demonstration.stage import Stage
 
-    screen = Screen()
+    screen = Screen(Console(quiet=True) if as_json else None)
     try:
         with Stage.open(keep=keep) as stage:
             if keep:
                 screen.note(f"Its folder, which stays: {stage.root}")
-            run = Lab(stage, screen).run() if lab else Show(stage, screen).run()
-            return 0 if asyncio.run(_stoppable(run)) else 1
+            if lab:
+                return 0 if asyncio.run(_stoppable(Lab(stage, screen).run())) else 1
+            show = Show(stage, screen)
+            equal = asyncio.run(_stoppable(show.run()))
+            if as_json:
+                folder = str(stage.root) if keep else None
+                print(json.dumps({**show.as_json(), "folder": folder}, indent=2))
+            return 0 if equal else 1
     except (asyncio.CancelledError, KeyboardInterrupt):
         screen.say("Stopped. Everything that was started is ended.")
         return _STOPPED

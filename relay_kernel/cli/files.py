@@ -63,10 +63,10 @@ def plan(folder: _Folder = "", target: _Target = "", *, as_json: _Json = False) 
 
 
 @files.command()
-def pause(folder: _Folder = "", target: _Target = "") -> None:
+def pause(folder: _Folder = "", target: _Target = "", *, as_json: _Json = False) -> None:
     """Bring over nothing more until: resume. Also after a restart."""
-    _ask("pause", folder=_path(folder), target=target)
-    print("paused")
+    pairs = _ask("pause", folder=_path(folder), target=target)["pairs"]
+    _show({"paused": pairs}, ["paused"], as_json=as_json)
 
 
 @files.command()
@@ -78,10 +78,11 @@ def resume(
         bool,
         typer.Option("--bring-back", help="Have what is gone at one end back from the other."),
     ] = False,
+    as_json: _Json = False,
 ) -> None:
     """Go on, and do what was asked about."""
-    _ask("resume", folder=_path(folder), target=target, bring_back=bring_back)
-    print("resumed")
+    wish = {"folder": _path(folder), "target": target, "bring_back": bring_back}
+    _show({"resumed": _ask("resume", **wish)["pairs"]}, ["resumed"], as_json=as_json)
 
 
 @files.command()
@@ -94,10 +95,12 @@ def conflicts(folder: _Folder = "", target: _Target = "", *, as_json: _Json = Fa
 @files.command()
 def dismiss(
     copy: Annotated[str, typer.Argument(help="The copy, as: conflicts names it; or: all.")],
+    *,
+    as_json: _Json = False,
 ) -> None:
     """Take a conflict off the list; both versions stay where they are."""
-    _ask("dismiss", **({} if copy == "all" else {"copy": copy}))
-    print("dismissed")
+    found = _ask("dismiss", **({} if copy == "all" else {"copy": copy}))["dismissed"]
+    _show({"dismissed": found}, ["dismissed"], as_json=as_json)
 
 
 @files.command()
@@ -118,6 +121,8 @@ def restore(
     folder: _Folder = "",
     target: _Target = "",
     at: _At = "server",
+    *,
+    as_json: _Json = False,
 ) -> None:
     """Put a file back from the trash; what has its place now goes there in turn."""
     where = {"folder": _path(folder), "target": target, "at": at}
@@ -126,8 +131,9 @@ def restore(
         if not found:
             raise RelayError(f"the trash has no {path}: see relay files trash")
         when = max(one["when"] for one in found)
-    _ask("restore", path=path, when=when, **where)
-    print(f"{path} is back, as it was before {when}")
+    restored = _ask("restore", path=path, when=when, **where)["restored"]
+    line = f"{path} is back, as it was before {when}"
+    _show({"restored": restored}, [line], as_json=as_json)
 
 
 @files.command()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -41,13 +43,16 @@ def join(
     service: Annotated[
         bool, typer.Option("--service", help="Install it as a systemd unit, and return.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs, an object a line; nothing is asked.")
+    ] = False,
 ) -> None:
     """Join this PC to a server that cannot reach it: dial in, and stay."""
     places = find_places().make()
     if server is None:
-        server, service = _ask(service=service)
+        server, service = _ask(service=service, may_ask=not as_json)
     target = _server(places, server, identity, name)
-    visit = _Visit(places, target, name)
+    visit = _Visit(places, target, name, as_json=as_json)
     if service:
         asyncio.run(visit.pair(accept=yes))
         visit.install()
@@ -58,13 +63,13 @@ def join(
         run(visit.run(accept=yes))
 
 
-def _ask(*, service: bool) -> tuple[str, bool]:
+def _ask(*, service: bool, may_ask: bool) -> tuple[str, bool]:
     """Where the server is, and whether systemd shall start this.
 
     Raises:
         ConfigError: Nobody is there to be asked.
     """
-    if not is_interactive():
+    if not may_ask or not is_interactive():
         raise ConfigError("say where the server is: relay join me@server")
     server = ask_server()
     return server, service or typer.confirm(
@@ -111,10 +116,11 @@ def _lock(places: Places, target: TargetConfig) -> IO[bytes]:
 class _Visit:
     """One run of ``relay join``: the key, the host key, then the line for as long as it is."""
 
-    def __init__(self, places: Places, server: TargetConfig, name: str) -> None:
+    def __init__(self, places: Places, server: TargetConfig, name: str, *, as_json: bool) -> None:
         self._places = places
         self._server = server
         self._name = name
+        self._as_json = as_json
 
     async def pair(self, *, accept: bool) -> str:
         """Make the key, have the host key accepted; return what is to be run on the server.
@@ -129,11 +135,25 @@ class _Visit:
         from relay_kernel.link.pins import read_pins
 
         key = self._key()
-        # A service goes by the pin that stands, also while the server is away.
-        if accept or sys.stdin.isatty() or not read_pins(self._places, self._server.name):
-            await accept_host_key(self._server, self._places, _show, accept=accept)
         pairing = f"relay add {self._name} --dials-in --key '{key}'"
-        _show(f"if the server does not know this PC yet, run there:\n  {pairing}")
+        host_key = None
+        # A service goes by the pin that stands, also while the server is away.
+        may_ask = not self._as_json
+        asks = may_ask and sys.stdin.isatty()
+        if accept or asks or not read_pins(self._places, self._server.name):
+            host_key = await accept_host_key(
+                self._server, self._places, self._say, accept=accept, may_ask=may_ask
+            )
+        self._say(f"if the server does not know this PC yet, run there:\n  {pairing}")
+        self._tell(
+            "prepared",
+            server=self._server.ssh,
+            name=self._name,
+            identity=str(self._server.identity),
+            public_key=key,
+            host_key=host_key,
+            next=[{"where": "server", "run": pairing}],
+        )
         return pairing
 
     def install(self) -> None:
@@ -143,7 +163,8 @@ class _Visit:
         arguments = ["join", str(self._server.ssh), "--name", self._name]
         arguments += ["--identity", str(self._server.identity)]
         description = f"relay-kernel: joins this PC to {self._server.ssh}"
-        install(make_unit("relay-join", description, arguments, self._places), _show)
+        unit = make_unit("relay-join", description, arguments, self._places)
+        self._tell("installed", **install(unit, self._say))
 
     async def run(self, *, accept: bool) -> None:
         """All of it, until SIGTERM or SIGINT.
@@ -159,7 +180,7 @@ class _Visit:
 
         logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
         pairing = await self.pair(accept=accept)
-        joining = Joining(self._server, self._places, _show, pairing)
+        joining = Joining(self._server, self._places, self._changed, pairing)
         departure = Departure(joining.leave, joining.redial)
         departure.start()
         wake = asyncio.ensure_future(watch_sleep(joining.redial))
@@ -193,6 +214,17 @@ class _Visit:
             raise RelayError(f"{path} is no private key: {error}") from error
         return f"{half.kind} {half.blob}"
 
+    def _changed(self, line: str, *, joined: bool) -> None:
+        self._say(line)
+        self._tell("joined" if joined else "waiting", text=line)
 
-def _show(line: str) -> None:
-    print(line, flush=True)
+    def _say(self, line: str) -> None:
+        """Show a line to a person."""
+        if not self._as_json:
+            print(line, flush=True)
+
+    def _tell(self, event: str, **facts: object) -> None:
+        """Give a program an object."""
+        if self._as_json:
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            print(json.dumps({"at": at, "event": event, **facts}), flush=True)

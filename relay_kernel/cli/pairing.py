@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from relay_kernel import __version__
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Callable
 
     from relay_kernel.link.install import Installed
     from relay_kernel.link.probe import Surroundings
@@ -17,16 +19,30 @@ if TYPE_CHECKING:
 class Pairing:
     """One run of ``relay add``, step by step, in plain words."""
 
-    def __init__(self, places: Places, target: TargetConfig, console: Console) -> None:
+    def __init__(
+        self, places: Places, target: TargetConfig, show: Callable[[str], None], *, may_ask: bool
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            places: Of this user.
+            target: What is paired with.
+            show: Called with each line to be shown.
+            may_ask: Ask about the host key where somebody is there to answer.
+        """
         self._places = places
         self._target = target
-        self._console = console
+        self._show = show
+        self._may_ask = may_ask
 
-    async def run(self, *, accept: bool) -> None:
+    async def run(self, *, accept: bool) -> dict[str, Any]:
         """All of it. ``config.toml`` is written last, once everything worked.
 
         Args:
             accept: Take the host key as it is shown, without asking.
+
+        Returns:
+            What was found and done, for programs: as ``relay add --json`` shows it.
 
         Raises:
             RelayError: One line that says what to do.
@@ -38,7 +54,9 @@ class Pairing:
 
         target = self._target
         self._announce()
-        await accept_host_key(target, self._places, self._show, accept=accept)
+        host_key = await accept_host_key(
+            target, self._places, self._show, accept=accept, may_ask=self._may_ask
+        )
         conn = await connect(target, self._places)
         try:
             around = await probe(conn, everything=True)
@@ -56,7 +74,26 @@ class Pairing:
             python=target.python,
         )
         self._step(f"written to {self._places.config}")
-        self._console.print(f"{target.name} is ready: cells run there whenever it is on.")
+        self._show(f"{target.name} is ready: cells run there whenever it is on.")
+        return self._facts(host_key, around, installed)
+
+    def _facts(
+        self, host_key: dict[str, Any], around: Surroundings, installed: Installed
+    ) -> dict[str, Any]:
+        identity = self._target.identity
+        return {
+            "ssh": self._target.ssh,
+            "identity": str(identity) if identity else None,
+            "host_key": host_key,
+            "host": around.host,
+            "system": around.system,
+            "agent": {
+                "version": __version__,
+                "python": installed.python,
+                "fresh": installed.fresh,
+            },
+            "next": [],
+        }
 
     def _announce(self) -> None:
         """Say what will be done, before anything is."""
@@ -90,8 +127,3 @@ class Pairing:
 
     def _step(self, text: str) -> None:
         self._show(f"  {text}")
-
-    def _show(self, line: str) -> None:
-        from rich.markup import escape
-
-        self._console.print(escape(line))

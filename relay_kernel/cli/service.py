@@ -12,7 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.errors import RelayError
 from relay_kernel.settings.atomic import replace_file
@@ -114,8 +114,11 @@ def make_unit(
     return Unit(f"{name}.service", text, folder, of_system)
 
 
-def install(unit: Unit, show: Callable[[str], None]) -> None:
+def install(unit: Unit, show: Callable[[str], None]) -> dict[str, Any]:
     """Write ``unit``, show it, and have systemd run it, where there is one.
+
+    Returns:
+        ``{"unit", "path", "started", "why", "log", "next"}``; ``why`` it was not started.
 
     Raises:
         RelayError: It cannot be written.
@@ -130,15 +133,24 @@ def install(unit: Unit, show: Callable[[str], None]) -> None:
     show(f"written to {unit.path}")
     enable = [*unit.systemctl, "enable", "--now", unit.name]
     wrong = _run([*unit.systemctl, "daemon-reload"]) or _run(enable)
+    journal = f"journalctl {'' if unit.of_system else '--user '}-u {unit.name}"
+    following = []
     if wrong:
         show(f"not started ({wrong}); once systemd runs: {' '.join(enable)}")
+        following.append(" ".join(enable))
     else:
-        show(
-            f"{unit.name} runs; its log: journalctl {'' if unit.of_system else '--user '}"
-            f"-u {unit.name}"
-        )
+        show(f"{unit.name} runs; its log: {journal}")
     if not unit.of_system:
         show("so that it also runs while you are not logged in: loginctl enable-linger")
+        following.append("loginctl enable-linger")
+    return {
+        "unit": unit.name,
+        "path": str(unit.path),
+        "started": not wrong,
+        "why": wrong,
+        "log": journal,
+        "next": following,
+    }
 
 
 def _run(command: list[str]) -> str:

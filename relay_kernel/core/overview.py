@@ -113,6 +113,10 @@ class FilesView:
     """By target: files that are on their way, or wait for it."""
     conflicts: tuple[Conflict, ...]
     conflicts_total: int
+    home: str = ""
+    """The user's home on the server, in full."""
+    folder: str = ""
+    """The notebook's, in full: with both, a page finds a version by the path that Jupyter has."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.errors import RelayError
+from relay_kernel.files.root import show
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -100,17 +101,19 @@ class Wishes:
         return {**_missing(pairs, missing), "away": away}
 
     async def _pause(self, wish: dict[str, Any]) -> dict[str, Any]:
-        for pair in self._pairs(wish):
+        pairs = self._pairs(wish)
+        for pair in pairs:
             pair.pause()
-        return {}
+        return {"pairs": [_of(pair) for pair in pairs]}
 
     async def _resume(self, wish: dict[str, Any]) -> dict[str, Any]:
         """Go on; also with a folder here that is not the one that it was."""
         if (folder := _text(wish, "folder", "")) in self._plane.troubles:
             await self._plane.adopt(folder)
-        for pair in self._pairs(wish):
+        pairs = self._pairs(wish)
+        for pair in pairs:
             await pair.resume(bring_back=wish.get("bring_back") is True)
-        return {}
+        return {"pairs": [_of(pair) for pair in pairs]}
 
     async def _plan(self, wish: dict[str, Any]) -> dict[str, Any]:
         return {"plans": [{**_of(pair), **pair.plan()} for pair in self._pairs(wish)]}
@@ -121,10 +124,17 @@ class Wishes:
 
     async def _dismiss(self, wish: dict[str, Any]) -> dict[str, Any]:
         """Forget a conflict by its ``copy``; without it, all."""
+        dismissed = []
+        named = _text(wish, "copy") if "copy" in wish else None
         for pair in self._pairs(wish):
-            named = {os.fsencode(_text(wish, "copy"))} if "copy" in wish else None
-            pair.dismiss([c.copy for c in pair.base.conflicts if named is None or c.copy in named])
-        return {}
+            known = [conflict.copy for conflict in pair.base.conflicts]
+            # A name that no terminal can print is written as it was shown.
+            copies = [c for c in known if named is None or named in {show(c), os.fsdecode(c)}]
+            pair.dismiss(copies)
+            dismissed += [{**_of(pair), "copy": show(copy)} for copy in copies]
+        if named is not None and not dismissed:
+            raise WishError(f"no conflict has the copy {named}: see relay files conflicts")
+        return {"dismissed": dismissed}
 
     async def _trash(self, wish: dict[str, Any]) -> dict[str, Any]:
         """What was displaced ``at`` the server or the target."""
@@ -139,7 +149,7 @@ class Wishes:
         if len(pairs) != 1:
             raise WishError("say which folder and which target is meant: there are several")
         await pairs[0].restore(end, os.fsencode(path), when)
-        return {}
+        return {"restored": {**_of(pairs[0]), "at": end, "path": path, "when": when}}
 
     def _pairs(self, wish: dict[str, Any]) -> list[Pair]:
         return self._plane.pairs(_text(wish, "target", ""), _text(wish, "folder", ""))

@@ -350,6 +350,8 @@ class EnvLink:
             # An environment that was not to be used yet is so until the new one is there.
             text = f"the environment of kernel {name} is being built here"
             await self._say(name, text, blocks=name in self._blocked)
+        else:
+            self._board.put(name, self.target, drift=words)
         stale = {each.name for each in differences if each.kind is not Kind.OVERLAY}
         for package in blueprint.packages:
             fresh = building or package.name in stale

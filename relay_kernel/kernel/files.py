@@ -47,7 +47,8 @@ class NotebookFiles:
 
     def __init__(self, places: Places, folder: Path, spec: str, config: Config) -> None:
         self.places = places
-        self._folder = folder
+        self.folder = folder
+        """The notebook's."""
         self._spec = spec
         self._mirrored = _is_mirrored(spec, config)
         self._wanted = bool(config.targets) and config.files.folders != ()
@@ -99,7 +100,7 @@ class NotebookFiles:
 
     async def _use(self) -> None:
         while self._possible:
-            answer = await self._ask_here({"do": "use", "folder": str(self._folder)}, PATIENCE)
+            answer = await self._ask_here({"do": "use", "folder": str(self.folder)}, PATIENCE)
             self.why = str(answer.get("error", ""))
             self.in_use = not self.why
             if self.in_use:
@@ -152,7 +153,7 @@ class NotebookFiles:
         if not self.in_use:
             return [], 0
         wish = {
-            **{"do": "barrier", "folder": str(self._folder), "towards": towards},
+            **{"do": "barrier", "folder": str(self.folder), "towards": towards},
             **{"target": target, "seconds": seconds, "beside": sorted(beside)},
         }
         try:
@@ -223,7 +224,7 @@ class NotebookFiles:
             return str(error), False
 
     async def _answer(self, words: tuple[str, ...]) -> list[str]:
-        wish = {"folder": str(self._folder)}
+        wish = {"folder": str(self.folder)}
         match words:
             case ():
                 lines = report.describe(await self._ask({"do": "status"}))

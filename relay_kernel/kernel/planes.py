@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.core.errors import RelayError
@@ -15,7 +16,6 @@ from relay_kernel.wire.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from relay_kernel.core.overview import EnvironmentView
     from relay_kernel.core.router import Router
@@ -55,7 +55,15 @@ class PlaneWatch:
         """The files, as last known."""
         files = self._files
         why = "" if files.in_use else files.why or "it is about to be"
-        return FilesView(files.in_use, why, self._pending, self._conflicts, self._total)
+        return FilesView(
+            files.in_use,
+            why,
+            self._pending,
+            self._conflicts,
+            self._total,
+            home=str(Path.home()),
+            folder=str(files.folder),
+        )
 
     def begin(self) -> None:
         """Somebody looks: know it now, and from now on."""

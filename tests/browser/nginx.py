@@ -109,8 +109,13 @@ async def _nginx(binary: str, folder: Path, *, upstream: str) -> AsyncIterator[i
     user = "user root;" if os.getuid() == 0 else ""
     config = folder / "nginx.conf"
     config.write_text(_AROUND.format(folder=folder, user=user))
+    command = (binary, "-p", str(folder), "-c", str(config))
+    # As the guide has it: sudo nginx -t.
+    asked = await asyncio.create_subprocess_exec(*command, "-t", stderr=asyncio.subprocess.PIPE)
+    _, verdict = await asyncio.wait_for(asked.communicate(), SOON)
+    assert asked.returncode == 0, verdict.decode()
     process = await asyncio.create_subprocess_exec(
-        *(binary, "-p", str(folder), "-c", str(config)),
+        *command,
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr

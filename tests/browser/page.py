@@ -48,7 +48,7 @@ class NotebookPage:
 
     async def open(self, name: str) -> None:
         """Open a notebook, and wait until its kernel is idle."""
-        stem = name.removesuffix(".ipynb")
+        stem = name.removesuffix(".ipynb").replace("/", "-")
         place = f"/lab/workspaces/{stem}/tree/{name}?token={self.lab.token}"
         await self.page.goto(self.lab.address + place)
         await self.is_idle()
@@ -160,6 +160,10 @@ class NotebookPage:
         """What the panel says of a target."""
         strong = self.page.locator("strong", has_text=re.compile(f"^{target}$"))
         return self.panel.locator(".relay-Card").filter(has=strong)
+
+    def opener(self, name: str) -> Locator:
+        """What opens one version of a file that has two."""
+        return self.panel.get_by_role("button", name=name, exact=True)
 
     def badge(self, number: int) -> Locator:
         """Where a cell ran, below its number."""

@@ -189,6 +189,85 @@ async def test_files_packages_and_gpus(lab: Lab, notebook: NotebookPage, desktop
     assert notebook.errors == []
 
 
+def with_a_conflict(lab: Lab) -> Overview:
+    """One file of the lab's folder has two versions, and another lies where Jupyter sees nothing.
+
+    Both versions are on the disk.
+    """
+    (lab.folder / "sub").mkdir(exist_ok=True)
+    (lab.folder / "sub" / "a.txt").write_text("what the server has")
+    (lab.folder / "sub" / "a (pc).txt").write_text("what the PC had")
+    work = lab.folder.name
+    conflicts = (
+        Conflict(f"{work}/sub/a.txt", f"{work}/sub/a (pc).txt", "pc", 1.0),
+        Conflict("elsewhere/b.txt", "elsewhere/b (pc).txt", "pc", 2.0),
+    )
+    files = FilesView(
+        True, "", {}, conflicts, 2, home=str(lab.folder.parent), folder=str(lab.folder / "sub")
+    )
+    pc = TargetView("pc", "ready", 1.0, "", "desk", 3.25, True, 1, None, None)
+    local = TargetView("local", "ready", 1.0, "", "box", None, False, None, None, None)
+    return Overview(
+        *("pc", 2, "auto", "rerun", 3, 2, 7, 6, None, 0, (pc, local), (), 0),
+        files=files,
+        environments=(),
+        moved=None,
+    )
+
+
+async def test_both_versions_of_a_conflict_can_be_opened(
+    lab: Lab, notebook: NotebookPage, desktop: Pc
+) -> None:
+    """With the keyboard alone, from the item to the file."""
+    said = with_a_conflict(lab).to_json()
+    lab.write("sub/conflict.ipynb", SAYS.format(said=said), "%relay local")
+    await notebook.open("sub/conflict.ipynb")
+    await notebook.run(1)
+    await notebook.start(0)
+    await expect(notebook.item).to_contain_text("2 conflicts")
+    await notebook.item.focus()
+    keyboard = notebook.page.keyboard
+    await keyboard.press("Enter")
+    await expect(notebook.choice("Automatic")).to_be_focused()
+    ours = notebook.opener("Open the server's version, ~/work/sub/a.txt")
+    theirs = notebook.opener("Open the version of pc, ~/work/sub/a (pc).txt")
+    await expect(notebook.panel.get_by_role("button")).to_have_count(2)
+    await notebook.picture("panel-conflict")
+    await keyboard.press("Tab")
+    await expect(ours).to_be_focused()
+    await keyboard.press("Tab")
+    await expect(theirs).to_be_focused()
+    await keyboard.press("Enter")
+    editor = notebook.page.locator(".jp-FileEditor:visible .cm-content")
+    await expect(editor).to_have_text("what the PC had")
+    # The panel is that of the notebook that was in front last.
+    await ours.click()
+    await expect(editor).to_have_text("what the server has")
+    (lab.folder / "sub" / "said").touch()
+    assert notebook.errors == []
+
+
+async def test_a_version_is_opened_from_notebook(
+    lab: Lab, notebook: NotebookPage, desktop: Pc
+) -> None:
+    """Which opens it in a tab of the browser, and does not say what folder it shows."""
+    said = with_a_conflict(lab).to_json()
+    lab.write("sub/seven.ipynb", SAYS.format(said=said), "%relay local")
+    (lab.folder / "sub" / "said").unlink(missing_ok=True)
+    await notebook.open_in_notebook("sub/seven.ipynb")
+    await notebook.run(1)
+    await notebook.start(0)
+    await expect(notebook.item).to_contain_text("2 conflicts")
+    await notebook.item.click()
+    await expect(notebook.panel.get_by_role("button")).to_have_count(2)
+    async with notebook.page.context.expect_page() as opening:
+        await notebook.opener("Open the version of pc, ~/work/sub/a (pc).txt").click()
+    opened = await opening.value
+    await expect(opened.locator(".jp-FileEditor .cm-content")).to_have_text("what the PC had")
+    (lab.folder / "sub" / "said").touch()
+    assert [error for error in notebook.errors if "relay-kernel" in error] == []
+
+
 async def test_a_kernel_of_others_shows_nothing(
     lab: Lab, notebook: NotebookPage, desktop: Pc
 ) -> None:

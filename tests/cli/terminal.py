@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -20,7 +23,7 @@ SOON = 60.0
 
 
 class Terminal:
-    """A ``relay`` that takes its terminal for a person's."""
+    """A program that takes its terminal for a person's."""
 
     def __init__(self, process: subprocess.Popen[bytes], ours: int) -> None:
         self.process = process
@@ -40,7 +43,11 @@ class Terminal:
     def answer(self, question: str, text: str) -> None:
         """Wait for a question, and answer it."""
         self.says(question)
-        os.write(self._ours, f"{text}\n".encode())
+        self.press(f"{text}\n")
+
+    def press(self, keys: str) -> None:
+        """Press some keys."""
+        os.write(self._ours, keys.encode())
 
     def end(self) -> int:
         """Wait for its end; the exit status."""
@@ -69,13 +76,26 @@ class Terminal:
 @contextlib.contextmanager
 def terminal(*arguments: str, env: dict[str, str] | None = None) -> Iterator[Terminal]:
     """Run ``relay`` at a terminal; it is ended with the context."""
+    command = (sys.executable, "-m", "relay_kernel.cli", *arguments)
+    with at_terminal(*command, env={**os.environ, **(env or {})}) as person:
+        yield person
+
+
+@contextlib.contextmanager
+def at_terminal(*command: str, env: dict[str, str], controls: bool = False) -> Iterator[Terminal]:
+    """Run ``command`` at a terminal; it is ended with the context.
+
+    Args:
+        command: With its arguments.
+        env: Its whole environment but for ``TERM``.
+        controls: Give it the terminal as a shell needs it: its own session, and wide.
+    """
     ours, theirs = pty.openpty()
+    if controls:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        command = ("setsid", "--ctty", *command)
     process = subprocess.Popen(
-        [sys.executable, "-m", "relay_kernel.cli", *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, "TERM": "dumb", **(env or {})},
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**env, "TERM": "dumb"}
     )
     os.close(theirs)
     try:

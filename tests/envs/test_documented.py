@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def world(server: Places, desk: Sshd, kernel_env: Env, tmp_path: Path) -> Iterat
 
 
 def test_nothing_typed_is_left_out() -> None:
-    tried = {"add", "join", "status", "doctor", "kernelspecs", "kernels"}
+    tried = {"add", "join", "status", "doctor", "kernelspecs", "kernels", "completion"}
     assert {line[0] for line in LINES} == tried
 
 
@@ -103,7 +104,10 @@ def test_a_pc_is_added(server: Places, desk: Sshd) -> None:
         words = [desk.address if ADDRESS.fullmatch(word) else word for word in line]
         words = [sys.executable if word.endswith("/python") else word for word in words]
         said = type_in(*words, "--identity", str(desk.identity), "--yes")
-        assert f"{line[1]} is ready: cells run there whenever it is on." in said
+        if "--json" in line:
+            assert json.loads(said)["target"] == line[1]
+        else:
+            assert f"{line[1]} is ready: cells run there whenever it is on." in said
         assert line[1] in collect(server)["targets"]
 
 

@@ -37,6 +37,7 @@ class Show:
         self._screen = screen
         self._pc = Pc(stage)
         self._cells: list[Played] = []
+        self._differences: list[str] = []
 
     async def run(self) -> bool:
         """Run it from the beginning to the end.
@@ -58,6 +59,21 @@ class Show:
                 return await self._act(player)
         finally:
             await self._pc.stop()
+
+    def as_json(self) -> dict[str, Any]:
+        """How the run ended: whether equal to one kernel, what differs, and the cells."""
+        cells = [
+            {
+                "cell": number,
+                "title": played.title,
+                "target": played.target,
+                "again": played.again,
+                "seconds": round(played.seconds, 3),
+            }
+            for number, played in enumerate(self._cells, 1)
+        ]
+        different = self._differences
+        return {"equal": not different, "differences": different, "cells": cells}
 
     def _introduce(self) -> None:
         say = self._screen.say
@@ -191,7 +207,7 @@ class Show:
     def _judge(self, relayed: Run, ordinary: Run) -> bool:
         screen = self._screen
         screen.table(self._cells)
-        different = differences(relayed, ordinary)
+        different = self._differences = differences(relayed, ordinary)
         if different:
             screen.say("NOT EQUAL to one ordinary kernel:", "bold red")
             for line in different:

@@ -112,12 +112,26 @@ const behind = (overview, one) => {
   );
 };
 
-const version = (whose, path) => [
-  element("dt", {}, whose),
-  element("dd", {}, element("code", {}, `~/${path}`)),
-];
+const opener = (what, path, open) =>
+  element(
+    "button",
+    {
+      type: "button",
+      class: "relay-Open",
+      "aria-label": `Open ${what}, ~/${path}`,
+      onclick: open,
+    },
+    "Open",
+  );
 
-const conflict = (one) =>
+const version = (label, what, path, opening) => {
+  const open = opening(path);
+  const name = element("code", {}, `~/${path}`);
+  const button = open ? opener(what, path, open) : "";
+  return [element("dt", {}, label), element("dd", {}, name, button)];
+};
+
+const conflict = (one, opening) =>
   element(
     "li",
     {},
@@ -125,12 +139,12 @@ const conflict = (one) =>
     element(
       "dl",
       {},
-      ...version("the server's", one.path),
-      ...version(`that of ${one.target}`, one.copy),
+      ...version("the server's", "the server's version", one.path, opening),
+      ...version(`that of ${one.target}`, `the version of ${one.target}`, one.copy, opening),
     ),
   );
 
-const files = (overview) => {
+const files = (overview, opening) => {
   const { is_kept: isKept, reason, conflicts, conflicts_total: total } = overview.files;
   const found = [];
   if (overview.targets.length > 1 && !isKept) {
@@ -141,7 +155,7 @@ const files = (overview) => {
     if (count) found.push(element("p", {}, words));
   }
   if (total) {
-    found.push(list("Conflicts", conflicts.map(conflict)));
+    found.push(list("Conflicts", conflicts.map((one) => conflict(one, opening))));
     found.push(note("Keep what you want, and take it off this list: relay files dismiss COPY"));
   }
   if (isKept && !pending(overview) && !total) found.push(note("All files are equal."));
@@ -161,7 +175,7 @@ const environment = ({ target, phase, reason, drift }) => {
   );
 };
 
-export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
+export const makePanel = (lumino, ui, { use, watch, onVisible, opening }) => {
   const title = element("h2", { id: "relay-title" }, "Where cells run");
   const summary = element("p");
   const choice = element("fieldset", { class: "relay-Choice" });
@@ -249,7 +263,7 @@ export const makePanel = (lumino, ui, { use, watch, onVisible }) => {
         unnamed ? note(`and ${unnamed} more`) : null,
       );
       kept.node.hidden = overview.targets.length === 1;
-      fill(kept.body, ...files(overview));
+      fill(kept.body, ...files(overview, opening));
       packages.node.hidden = overview.environments.length === 0;
       fill(packages.body, list("Environments", overview.environments.map(environment)));
     },

@@ -4,6 +4,7 @@ import { Badges } from "./badges.js";
 import { Feed } from "./feed.js";
 import { makeItem } from "./item.js";
 import { makePanel } from "./panel.js";
+import { contentsPath, rootOf } from "./places.js";
 
 const OPEN = "relay-kernel:toggle-panel";
 const RANK = 9_000; // Left of the kernel's name in the top bar of Notebook.
@@ -24,8 +25,8 @@ const newsOf = (overview, before) => {
 
 /** The plugin; `shared` gives the modules that the application shares. */
 export const plugin = async (shared, base) => {
-  const names = ["apputils", "notebook", "services", "statusbar", "ui-components"];
-  const [apputils, notebook, services, statusbar, ui] = await Promise.all(
+  const names = ["apputils", "coreutils", "notebook", "services", "statusbar", "ui-components"];
+  const [apputils, coreutils, notebook, services, statusbar, ui] = await Promise.all(
     names.map((name) => shared(`@jupyterlab/${name}`)),
   );
   const [widgets, signaling] = await Promise.all(
@@ -38,7 +39,18 @@ export const plugin = async (shared, base) => {
     const shown = new Map(); // notebook panel -> {feed, badges}
     const current = () => shown.get(tracker.currentWidget)?.feed ?? null;
 
+    /** What opens a file that R names, below the user's home; null where Jupyter cannot. */
+    const opening = (file) => {
+      const files = current()?.overview?.files;
+      const notebookPath = tracker.currentWidget?.context.path;
+      if (!files || !notebookPath) return null;
+      const root = rootOf(coreutils.PageConfig.getOption("serverRoot"), notebookPath, files);
+      const path = contentsPath(root, file, files);
+      return path && (() => app.commands.execute("docmanager:open", { path }));
+    };
+
     const panel = makePanel(widgets, ui, {
+      opening,
       use: (target) => current()?.use(target),
       watch: () => watch(),
       onVisible: (isVisible) => item.setOpen(isVisible),
