@@ -6,6 +6,7 @@ import contextlib
 import signal
 import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -15,17 +16,32 @@ from relay_kernel.hub.lock import AlreadyRunningError, take_lock
 from relay_kernel.hub.status import read_status
 from relay_kernel.settings.paths import Places, find_places
 from tests.sshd import pc
+from tests.turns import OneAfterTheOther, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["pc", "places"]
 
+MOST_WORKERS = 4
 
-def pytest_configure() -> None:
-    """Have Ctrl-C reach what the tests start: a shell that runs them in its background takes it."""
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have Ctrl-C reach what the tests start, and the workers of a run take turns.
+
+    A shell that runs the tests in its background takes Ctrl-C from them.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(config, "workerinput"):
+        # Each worker has a folder in that of the run.
+        run = Path(config.getoption("basetemp")).parent
+        config.pluginmanager.register(OneAfterTheOther(Turns(run)), "turns")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each core with ``-n auto``, but no more than what these tests were tried with."""
+    return min(MOST_WORKERS, len(psutil.Process().cpu_affinity() or [0]))
 
 
 @pytest.fixture

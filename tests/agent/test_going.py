@@ -74,6 +74,7 @@ class TestVersions:
 
 
 class TestGoodbye:
+    @pytest.mark.alone
     async def test_a_shutdown_is_told_to_every_notebook(
         self, agent: AgentProcess, logind: Logind
     ) -> None:
@@ -101,6 +102,7 @@ class TestGoodbye:
         assert await asyncio.to_thread(logind.taken_anew, 2)
         assert await agent.opened(agent.owner("b")) == __version__
 
+    @pytest.mark.alone
     async def test_a_sleep_is_told_and_the_lock_let_go_in_time(
         self, agent: AgentProcess, logind: Logind
     ) -> None:

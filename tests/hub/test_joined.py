@@ -203,6 +203,7 @@ class TestLoss:
         assert await echoed(streams, b"back") == b"back"
         streams[1].close()
 
+    @pytest.mark.alone
     async def test_a_pc_that_died_silently_is_replaced_by_itself(
         self, joined: JoiningPc, places: Places, server: Sshd, hub: HubProcess
     ) -> None:
