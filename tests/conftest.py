@@ -15,6 +15,7 @@ import pytest
 from relay_kernel.hub.lock import AlreadyRunningError, take_lock
 from relay_kernel.hub.status import read_status
 from relay_kernel.settings.paths import Places, find_places
+from tests.processes import wait_ended
 from tests.sshd import pc
 from tests.turns import OneAfterTheOther, Turns
 
@@ -66,7 +67,7 @@ def end_hub(places: Places) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 hub = psutil.Process(status["pid"])
                 hub.terminate()
-                hub.wait(10)
+                wait_ended(hub)
         try:
             take_lock(places).close()
         except AlreadyRunningError:

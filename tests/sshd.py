@@ -23,6 +23,7 @@ from relay_kernel import __version__
 from relay_kernel.link.pins import HostKey, pin
 from relay_kernel.link.probe import MARKER
 from relay_kernel.settings.config import TargetConfig
+from tests.processes import wait_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,7 +207,7 @@ class Sshd:
         children = self._connections()
         for child in children:
             _signal(child, signal.SIGKILL)
-        psutil.wait_procs(children, START_TIMEOUT)
+        wait_ended(*children, within=START_TIMEOUT)
         return len(children)
 
     def pause(self) -> None:

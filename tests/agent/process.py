@@ -17,6 +17,7 @@ import relay_kernel
 from relay_kernel.link.stream import SocketStream
 from relay_kernel.wire.session import Opened, Refused
 from tests.agent.rig import SOON, Owner
+from tests.processes import ended
 
 if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
@@ -101,4 +102,4 @@ class AgentProcess:
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-                await asyncio.to_thread(process.wait, SOON)
+                await ended(process, within=SOON)

@@ -13,6 +13,7 @@ from relay_kernel.wire.session import Parted
 from tests.agent.logind import Bus, Logind
 from tests.agent.process import AgentProcess, other_version
 from tests.agent.rig import SOON
+from tests.processes import ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -69,7 +70,7 @@ class TestVersions:
         assert running is not None
         first.pump.part("closed")
         await first.pump.drain()
-        await asyncio.to_thread(running.wait, SOON)
+        await ended(running, within=SOON)
         assert await agent.opened(agent.owner("b")) == __version__
 
 
@@ -90,8 +91,7 @@ class TestGoodbye:
             assert event.fields["reason"] == "the machine is shutting down"
         assert await asyncio.to_thread(logind.released, within=4.0)
         assert await agent.refused(agent.owner("c")) == "the machine is shutting down"
-        await asyncio.to_thread(psutil.wait_procs, [kernel], SOON)
-        assert not kernel.is_running()
+        await ended(kernel, within=SOON)
 
     async def test_a_shutdown_that_is_called_off(self, agent: AgentProcess, logind: Logind) -> None:
         await agent.opened(agent.owner("a"))
@@ -127,4 +127,4 @@ class TestGoodbye:
         event = await owner.sees(Parted)
         assert isinstance(event, Parted)
         assert event.fields["reason"] == "the agent was stopped"
-        await asyncio.to_thread(running.wait, SOON)
+        await ended(running, within=SOON)
