@@ -1,7 +1,7 @@
 """Whose turn it is, among the workers of pytest-xdist: tests marked ``alone`` run beside no other.
 
 Such a test measures a time, and another one on the next core would be measured with it. They come
-first, while no worker has anything running yet, and one after the other.
+first and one after the other, so that the other workers wait once, and have little open by then.
 """
 
 from __future__ import annotations
