@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import tempfile
 import time
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["pc", "places"]
 
-MOST_WORKERS = 4
+#: With ``-n auto``.
+MOST_WORKERS = 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_xdist_auto_num_workers() -> int:
     """One for each core with ``-n auto``, but no more than what these tests were tried with."""
-    return min(MOST_WORKERS, len(psutil.Process().cpu_affinity() or [0]))
+    return min(MOST_WORKERS, os.cpu_count() or 1)
 
 
 @pytest.fixture
