@@ -267,7 +267,8 @@ class Notebook:
         """Run ``code`` once the notebook runs at ``target`` again; other cells do nothing."""
         async with asyncio.timeout(within):
             while (await self.run("pass")).target != target:
-                await asyncio.sleep(0.05)
+                # Each of these cells takes processor time that the agent needs to start.
+                await asyncio.sleep(0.2)
         result = await self.run(code)
         assert result.target == target
         return result
