@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import psutil
 
+#: Seconds between two looks.
+LOOK = 0.005
+
 
 def lives(process: psutil.Process) -> bool:
-    """Whether it is there; a zombie that its parent has not reaped is not."""
+    """Whether it is there; a zombie that its parent has not reaped is not.
+
+    One whose threads are still ending is: it has its files and locks.
+    """
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return False
+        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
     except psutil.NoSuchProcess:
         # It ended between the two questions.
         return False
@@ -20,4 +29,16 @@ async def ended(*processes: psutil.Process, within: float = 30.0) -> None:
     """Wait until none of these does anything any more."""
     async with asyncio.timeout(within):
         while any(lives(process) for process in processes):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(LOOK)
+
+
+def wait_ended(*processes: psutil.Process, within: float = 30.0) -> None:
+    """The same for a thread.
+
+    ``psutil.wait_procs`` waits until they are reaped, for which the first process of a container
+    may take seconds.
+    """
+    deadline = time.monotonic() + within
+    while alive := [process for process in processes if lives(process)]:
+        assert time.monotonic() < deadline, f"they do not end: {alive}"
+        time.sleep(LOOK)

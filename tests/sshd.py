@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ from relay_kernel import __version__
 from relay_kernel.link.pins import HostKey, pin
 from relay_kernel.link.probe import MARKER
 from relay_kernel.settings.config import TargetConfig
+from tests.ports import free_port
+from tests.processes import wait_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,7 +207,7 @@ class Sshd:
         children = self._connections()
         for child in children:
             _signal(child, signal.SIGKILL)
-        psutil.wait_procs(children, START_TIMEOUT)
+        wait_ended(*children, within=START_TIMEOUT)
         return len(children)
 
     def pause(self) -> None:
@@ -314,12 +315,6 @@ def pc(tmp_path: Path) -> Iterator[Sshd]:
     """A PC that is on, with a shell and a Python, and no agent yet."""
     with Sshd(tmp_path / "pc") as sshd:
         yield sshd
-
-
-def free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -17,6 +17,7 @@ import relay_kernel
 from relay_kernel.link.stream import SocketStream
 from relay_kernel.wire.session import Opened, Refused
 from tests.agent.rig import SOON, Owner
+from tests.processes import ended
 
 if TYPE_CHECKING:
     from relay_kernel.settings.paths import Places
@@ -39,6 +40,7 @@ class AgentProcess:
         self.places = places
         self._folder = folder
         self.owners: list[Owner] = []
+        self._attached: list[asyncio.subprocess.Process] = []
 
     def owner(self, session: str, version: str = relay_kernel.__version__) -> Owner:
         """A notebook of some version that is not linked yet."""
@@ -53,13 +55,14 @@ class AgentProcess:
         """Attach over the pipes of ``relay agent --attach``, which starts the agent if need be."""
         ours, theirs = socket.socketpair()
         with theirs:
-            await asyncio.create_subprocess_exec(
+            attached = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "relay_kernel.cli", "agent", "--attach"),
                 stdin=theirs,
                 stdout=theirs,
                 env=env,
                 cwd="/",
             )
+        self._attached.append(attached)
         owner.link(SocketStream(*await asyncio.open_unix_connection(sock=ours)))
 
     async def opened(self, owner: Owner, env: dict[str, str] | None = None) -> str:
@@ -101,4 +104,7 @@ class AgentProcess:
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-                await asyncio.to_thread(process.wait, SOON)
+                await ended(process, within=SOON)
+        async with asyncio.timeout(SOON):
+            for attached in self._attached:
+                await attached.wait()

@@ -62,6 +62,7 @@ async def test_a_delay_lock_is_held_from_the_start(machine: Machine, logind: Log
     assert not logind.released(within=0.05)
 
 
+@pytest.mark.alone
 async def test_a_shutdown_is_said_and_then_let_through(machine: Machine, logind: Logind) -> None:
     begin = time.monotonic()
     logind.announce("PrepareForShutdown", begins=True)
@@ -82,6 +83,7 @@ async def test_after_a_sleep_the_lock_is_taken_again(machine: Machine, logind: L
     assert await asyncio.to_thread(logind.released)
 
 
+@pytest.mark.alone
 async def test_a_goodbye_that_hangs_does_not_hold_the_machine(
     machine: Machine, logind: Logind, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from relay_kernel.wire.session import Parted
 from tests.agent.logind import Bus, Logind
 from tests.agent.process import AgentProcess, other_version
 from tests.agent.rig import SOON
+from tests.processes import ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -69,11 +70,12 @@ class TestVersions:
         assert running is not None
         first.pump.part("closed")
         await first.pump.drain()
-        await asyncio.to_thread(running.wait, SOON)
+        await ended(running, within=SOON)
         assert await agent.opened(agent.owner("b")) == __version__
 
 
 class TestGoodbye:
+    @pytest.mark.alone
     async def test_a_shutdown_is_told_to_every_notebook(
         self, agent: AgentProcess, logind: Logind
     ) -> None:
@@ -89,8 +91,7 @@ class TestGoodbye:
             assert event.fields["reason"] == "the machine is shutting down"
         assert await asyncio.to_thread(logind.released, within=4.0)
         assert await agent.refused(agent.owner("c")) == "the machine is shutting down"
-        await asyncio.to_thread(psutil.wait_procs, [kernel], SOON)
-        assert not kernel.is_running()
+        await ended(kernel, within=SOON)
 
     async def test_a_shutdown_that_is_called_off(self, agent: AgentProcess, logind: Logind) -> None:
         await agent.opened(agent.owner("a"))
@@ -101,6 +102,7 @@ class TestGoodbye:
         assert await asyncio.to_thread(logind.taken_anew, 2)
         assert await agent.opened(agent.owner("b")) == __version__
 
+    @pytest.mark.alone
     async def test_a_sleep_is_told_and_the_lock_let_go_in_time(
         self, agent: AgentProcess, logind: Logind
     ) -> None:
@@ -125,4 +127,4 @@ class TestGoodbye:
         event = await owner.sees(Parted)
         assert isinstance(event, Parted)
         assert event.fields["reason"] == "the agent was stopped"
-        await asyncio.to_thread(running.wait, SOON)
+        await ended(running, within=SOON)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import psutil
 from jupyter_client.asynchronous.client import AsyncKernelClient
@@ -23,7 +23,10 @@ from jupyter_client.manager import AsyncKernelManager
 
 from relay_kernel.settings.paths import find_places
 from tests.e2e.rig import Notebook, configure, end_hub, without_planes
-from tests.sshd import Sshd, free_port
+from tests.ports import free_port
+
+if TYPE_CHECKING:
+    from tests.sshd import Sshd
 
 #: Seconds between looks of Jupyter's restarter.
 LOOK = 3.0

@@ -15,6 +15,8 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,7 +59,14 @@ class Terminal:
         return self.process.wait(SOON)
 
     def interrupt(self) -> int:
-        """Press Ctrl-C; the exit status."""
+        """Press Ctrl-C while it waits for an answer; the exit status.
+
+        A Python that is about to read, and does not yet, hears it only after the answer.
+        """
+        process, deadline = psutil.Process(self.process.pid), time.monotonic() + SOON
+        while process.status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline, f"it waits for nothing: {self.text}"
+            time.sleep(0.01)
         self.process.send_signal(signal.SIGINT)
         return self.end()
 

@@ -8,7 +8,6 @@ from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 import zmq
 import zmq.asyncio
@@ -18,9 +17,12 @@ from relay_kernel.settings.paths import find_places
 from tests.conformance.conftest import a_notebook, a_pc, a_server
 from tests.conformance.rig import Client, states
 from tests.e2e.rig import processes_of
+from tests.processes import ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import psutil
 
     from tests.e2e.rig import Running
 
@@ -242,8 +244,7 @@ async def test_shutdown_in_time_whatever_the_line_does(fresh: Client, line: str)
     await fresh.heard(lambda m: m["msg_type"] == "shutdown_reply")
     said = [m["content"] for m in fresh.all if m["msg_type"] == "shutdown_reply"]
     assert said == [{"status": "ok", "restart": False}]
-    gone, alive = psutil.wait_procs(ours, 5)
-    assert not alive, gone
+    await ended(*ours, within=5)
 
 
 @pytest.mark.sshd

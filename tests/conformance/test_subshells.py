@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance.rig import states
 from tests.conformance.test_comms import listen
+from tests.processes import lives
 
 if TYPE_CHECKING:
     from tests.conformance.rig import Client
@@ -246,14 +247,14 @@ async def test_after_a_loss_an_old_id_still_serves_widgets_and_no_cells(fresh: C
 
 @pytest.mark.sshd
 async def test_shutdown_with_subshells_open_is_clean(fresh: Client) -> None:
-    pids = [int((await fresh.run("import os; os.getpid()")).value)]
+    kernels = [psutil.Process(int((await fresh.run("import os; os.getpid()")).value))]
     await on(fresh, await create(fresh), "1").end()
     await fresh.switch("local")
-    pids.append(int((await fresh.run("os.getpid()")).value))
+    kernels.append(psutil.Process(int((await fresh.run("os.getpid()")).value)))
     held = on(fresh, await create(fresh), "import time\nprint('on', flush=True)\ntime.sleep(60)")
     await held.shows("on")
     reply = await fresh.ask("shutdown_request", {"restart": False}, "control")
     assert reply["content"] == {"status": "ok", "restart": False}
     async with asyncio.timeout(10):
-        while await fresh.manager.is_alive() or any(map(psutil.pid_exists, pids)):
+        while await fresh.manager.is_alive() or any(map(lives, kernels)):
             await asyncio.sleep(0.02)

@@ -20,7 +20,7 @@ import psutil
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-from tests.processes import lives
+from tests.processes import wait_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,7 +267,8 @@ class Notebook:
         """Run ``code`` once the notebook runs at ``target`` again; other cells do nothing."""
         async with asyncio.timeout(within):
             while (await self.run("pass")).target != target:
-                await asyncio.sleep(0.05)
+                # Each of these cells takes processor time that the agent needs to start.
+                await asyncio.sleep(0.2)
         result = await self.run(code)
         assert result.target == target
         return result
@@ -370,7 +371,4 @@ def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    deadline = time.monotonic() + SOON
-    while any(lives(process) for process in processes):
-        assert time.monotonic() < deadline, f"cannot be killed: {processes}"
-        os.sched_yield()
+    wait_ended(*processes, within=SOON)

@@ -112,6 +112,7 @@ async def test_shutdown_and_restart(notebook: Notebook, cell: Running, restart: 
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.alone
 async def test_completion_and_inspection(notebook: Notebook, cell: Running) -> None:
     # The first one of a new kernel loads the completer; that began when the cell was sent.
     await notebook.ask("complete_request", {"code": "pri", "cursor_pos": 3})

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import re
 import shlex
-import socket
 import sys
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +14,7 @@ import pytest
 from tests.cli.test_add import relay
 from tests.e2e.rig import REPO, SOON, Notebook, configure, processes_of
 from tests.e2e.test_loss import LINES, SLOW
+from tests.ports import free_port
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ class Tunnel:
     """What the guide's unit starts, and starts again whenever it ends, as systemd would."""
 
     def __init__(self, pc: Sshd, server: Sshd) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port("127.0.0.1")
         (line,) = re.findall(r"^ExecStart=(.+)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
         ssh, *guided = shlex.split(line)
         places = {

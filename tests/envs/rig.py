@@ -21,6 +21,7 @@ from relay_kernel.hub.lock import take
 from relay_kernel.settings.atomic import replace_file
 from relay_kernel.settings.paths import machine
 from tests.e2e.rig import end_hub, processes_of
+from tests.processes import wait_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +147,7 @@ class World:
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(left, SOON)
+        wait_ended(*left)
         self.alone.close()
 
     def state(self, name: str, target: str = "pc") -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from tests.e2e.rig import processes_of
 from tests.envs.test_kernel import notebook, pip_wheel
+from tests.processes import wait_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def left_alone(world: World) -> Iterator[World]:
     planes = [p for p in processes_of(world.places.config.parent) if "files-plane" in p.cmdline()]
     for process in planes:
         process.terminate()
-    psutil.wait_procs(planes, 20)
+    wait_ended(*planes)
 
 
 async def test_an_open_notebook_is_enough(

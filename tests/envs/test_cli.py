@@ -6,13 +6,13 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from relay_kernel.cli import main
 from relay_kernel.cli.status import collect
 from tests.e2e.rig import processes_of
 from tests.envs.rig import SOON
+from tests.processes import wait_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def served(world: World) -> Iterator[World]:
     for process in processes_of(world.places.config.parent):
         if "files-plane" in process.cmdline():
             process.terminate()
-            psutil.wait_procs([process], 20)
+            wait_ended(process)
 
 
 async def relay(*words: str) -> int:

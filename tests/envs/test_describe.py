@@ -102,6 +102,7 @@ def test_no_interpreter_is_one_line(tmp_path: Path) -> None:
         describe(shutil.which("false") or "false")
 
 
+@pytest.mark.alone
 def test_a_hundred_packages_are_described_quickly(bare: Env) -> None:
     for number in range(100):
         bare.add_fake(f"package{number}")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from relay_kernel.cli.status import collect
@@ -18,6 +17,7 @@ from tests.e2e.rig import processes_of
 from tests.envs.rig import SOON, Env, World
 from tests.hub.joining import JoiningPc
 from tests.hub.test_joined import let_in, server_with
+from tests.processes import wait_ended
 from tests.sshd import Sshd
 from tests.test_docs_commands import relay_lines
 
@@ -67,7 +67,7 @@ def server(
     planes = [p for p in processes_of(places.config.parent) if "files-plane" in p.cmdline()]
     for process in planes:
         process.terminate()
-    psutil.wait_procs(planes, SOON)
+    wait_ended(*planes)
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ def builders(world: World) -> list[psutil.Process]:
     return [p for p in processes_of(world.pc.relay_home) if "--envs" in p.cmdline()]
 
 
+@pytest.mark.alone
 async def test_an_environment_is_built_and_stays_equal(
     world: World, env: Env, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 import pytest
 
+from tests.processes import wait_ended
 from tests.sshd import START_TIMEOUT, Sshd
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class PoweredPc(Sshd):
         _signal_all(processes, signal.SIGSTOP)
         self.disk.cut()
         _signal_all(processes, signal.SIGKILL)
-        psutil.wait_procs(processes, START_TIMEOUT)
+        wait_ended(*processes, within=START_TIMEOUT)
         self._process.wait(START_TIMEOUT)
         self._listener.join(START_TIMEOUT)
         assert self._process.stderr is not None
@@ -146,7 +147,7 @@ class PoweredPc(Sshd):
         self.stop()
         own = self._own()
         _signal_all(own, signal.SIGKILL)
-        psutil.wait_procs(own, START_TIMEOUT)
+        wait_ended(*own, within=START_TIMEOUT)
         self.disk.unmount()
         self.disk.close()
 

@@ -20,6 +20,7 @@ from relay_kernel.hub.files_client import ask_plane
 from relay_kernel.settings.paths import find_places
 from tests.conftest import end_hub
 from tests.files.duo import content
+from tests.processes import wait_ended
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Real:
         for process in found:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
-        psutil.wait_procs(found, SOON)
+        wait_ended(*found, within=SOON)
 
     def close(self) -> None:
         """End everything that this has started, but the hub."""

@@ -65,6 +65,7 @@ class TestBothWays:
         assert {"from/server", "from/target", "same"} < set(content(duo.here))
         assert duo.pair.conflicts() == []
 
+    @pytest.mark.alone
     async def test_a_new_small_file_is_there_within_a_tenth_of_a_second(
         self, linked: Duo, way: str
     ) -> None:
@@ -284,6 +285,7 @@ class TestBarrier:
         assert await linked.pair.fetched(SOON) == []
         assert content(linked.there) == content(linked.here)
 
+    @pytest.mark.alone
     async def test_nothing_new_is_answered_at_once(self, linked: Duo) -> None:
         asked = linked.asked()
         began = time.perf_counter()

@@ -74,6 +74,7 @@ async def real(road: Road) -> Real:
     return road.real
 
 
+@pytest.mark.alone
 async def test_both_ways_quickly(real: Real) -> None:
     for source, other in ((real.here, real.there), (real.there, real.here)):
         seconds = []

@@ -38,6 +38,7 @@ def test_a_new_file_is_told_of_by_itself(end: End) -> None:
     assert end.until(lambda: b"f" not in end.folder.tree) == {b"f": None}
 
 
+@pytest.mark.alone
 def test_the_owner_may_be_called(tmp_path: Path) -> None:
     called: list[float] = []
     (tmp_path / "root").mkdir()
@@ -59,6 +60,7 @@ def test_now_means_now(end: End) -> None:
         assert end.folder.settle(now=True) == {b"f%d" % number: file(b"%d" % number)}
 
 
+@pytest.mark.alone
 def test_nothing_to_look_at_costs_nothing(end: End) -> None:
     for number in range(100):
         end.write(f"d{number % 7}/f{number}")

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from relay_kernel.hub.status import read_status
+from tests.processes import wait_ended
 from tests.sshd import echo_python
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class HubProcess:
         """End it, and wait for that."""
         process = psutil.Process(self.pid)
         os.kill(process.pid, number)
-        process.wait(10)
+        wait_ended(process, within=10)
 
     async def phase(self, phase: str, name: str = "pc") -> dict[str, object]:
         """The target's entry in the status file, once its phase is ``phase``."""

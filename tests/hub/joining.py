@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 
 from relay_kernel.settings.paths import Places
+from tests.processes import wait_ended
 from tests.sshd import make_key
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class JoiningPc:
             if home == str(self.relay_home):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-                    process.wait(SOON)
+                    wait_ended(process)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def __enter__(self) -> Self:

@@ -118,6 +118,7 @@ class TestStreams:
         assert hub.memory - before < 24 * MIB
         writer.close()
 
+    @pytest.mark.alone
     async def test_one_who_does_not_read_stalls_nobody_else(
         self, echo: Sshd, places: Places, hub: HubProcess
     ) -> None:
@@ -139,6 +140,7 @@ class TestStreams:
 
 
 class TestLoss:
+    @pytest.mark.alone
     async def test_a_dead_connection_ends_all_streams_at_once(
         self, echo: Sshd, places: Places, hub: HubProcess
     ) -> None:

@@ -20,6 +20,7 @@ from relay_kernel.hub.client import open_stream
 from relay_kernel.link.errors import DialError
 from relay_kernel.settings.edit import remove_target
 from tests.hub.joining import EchoAgent, JoiningPc
+from tests.processes import ended, wait_ended
 from tests.sshd import Sshd
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def server_with(tmp_path: Path, places: Places, *options: str) -> Iterator[Sshd]
     ) as sshd:
         yield sshd
     # A gateway whose PC has gone might still start a hub, after everybody's end.
-    psutil.wait_procs(gateways(home), 30)
+    wait_ended(*gateways(home))
 
 
 def gateways(home: str, wish: str = "") -> list[psutil.Process]:
@@ -176,8 +177,7 @@ class TestJoining:
         assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
         streams = gateways(str(places.config.parent), "stream")
-        _, alive = await asyncio.to_thread(psutil.wait_procs, streams, 10)
-        assert alive == []
+        await ended(*streams, within=10)
 
 
 class TestLoss:
@@ -203,6 +203,7 @@ class TestLoss:
         assert await echoed(streams, b"back") == b"back"
         streams[1].close()
 
+    @pytest.mark.alone
     async def test_a_pc_that_died_silently_is_replaced_by_itself(
         self, joined: JoiningPc, places: Places, server: Sshd, hub: HubProcess
     ) -> None:

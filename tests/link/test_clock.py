@@ -9,6 +9,7 @@ import pytest
 from relay_kernel.link import clock
 
 
+@pytest.mark.alone
 def test_it_counts_seconds() -> None:
     began, here = clock.now(), time.monotonic()
     time.sleep(0.01)

@@ -29,6 +29,7 @@ def use(jupyter: Jupyter, manager: str, file: str = "jupyter_server_config.py") 
     (config / file).write_text(line)
 
 
+@pytest.mark.alone
 async def test_a_kernel_that_is_installed_meanwhile_has_its_mirror_at_once(
     jupyter: Jupyter,
 ) -> None:
@@ -55,6 +56,7 @@ async def test_a_kernel_that_is_installed_meanwhile_has_its_mirror_at_once(
         assert "relay-science" not in jupyter.listed()
 
 
+@pytest.mark.alone
 async def test_a_kernel_whose_environment_is_removed_loses_its_mirror(
     jupyter: Jupyter, tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def _cell(source: str) -> dict:
     return {**cell, "metadata": {}, "id": "one"}
 
 
+@pytest.mark.alone
 async def test_a_manager_that_is_slow_does_not_hold_up_the_server(jupyter: Jupyter) -> None:
     use(jupyter, "Slow")
     async with jupyter.server() as server, asyncio.timeout(LISTED):
@@ -198,6 +201,7 @@ async def test_it_can_be_turned_off_for_one_server(jupyter: Jupyter, app: str) -
         assert ("LabApp" in server.log) == (app == "jupyterlab")
 
 
+@pytest.mark.alone
 async def test_two_servers_do_not_fight(jupyter: Jupyter) -> None:
     async with jupyter.server() as one, jupyter.server() as other:
         await asyncio.to_thread(jupyter.install_kernel, "science")

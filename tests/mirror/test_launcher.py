@@ -50,6 +50,7 @@ def write_settings(jupyter: Jupyter) -> None:
         path.write_text(json.dumps(settings))
 
 
+@pytest.mark.alone
 async def test_a_tile_for_a_kernel_that_was_just_installed(
     jupyter: Jupyter, pictures: Path
 ) -> None:

@@ -81,6 +81,7 @@ def received(pair: Pair, *, quiet: float = 0.3) -> list[bytes]:
         return got
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("delay", [0.0, 0.01, 0.1])
 def test_delay_is_there_and_back(lab: Lab, datagrams: Pair, delay: float) -> None:
     lab.line.delay = delay
@@ -89,6 +90,7 @@ def test_delay_is_there_and_back(lab: Lab, datagrams: Pair, delay: float) -> Non
     assert statistics.median(trips) < 2 * delay + 0.005
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("rate", [20e6 / 8, 600e3], ids=["20 Mbit/s", "600 kB/s"])
 @pytest.mark.parametrize("delay", [0.0, 0.01])
 def test_a_connection_gets_the_rate_and_no_more(lab: Lab, rate: float, delay: float) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TRIES = 3
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fill", [False, True], ids=["after a cell", "when the PC is back"])
 async def test_a_small_message_stays_under_a_tenth_of_a_second_behind_a_push(
     lab: Lab, places: Places, tmp_path: Path, fill: bool
@@ -38,6 +39,7 @@ async def test_a_small_message_stays_under_a_tenth_of_a_second_behind_a_push(
     assert figures.median < 0.1, figures
 
 
+@pytest.mark.alone
 async def test_on_a_slow_line_an_interrupt_can_be_heard(
     lab: Lab, places: Places, tmp_path: Path
 ) -> None:

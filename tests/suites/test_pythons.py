@@ -230,6 +230,7 @@ async def test_a_pc_with_another_python_is_refused_in_one_clear_line(
     async with a_notebook(tmp_path, places, here, there) as notebook, asyncio.timeout(SOON):
         while not (result := await notebook.run("6 * 7")).notices:
             assert (result.status, result.target) == ("ok", "local")
+            await asyncio.sleep(0.2)
         (line,) = result.notices.splitlines()
         assert f"its kernel runs Python {other}, and the one on the server {one}" in line
         assert line.endswith(f"install Python {one} here")
