@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.agent.errors import KernelKilledError, KernelStartError
@@ -46,6 +46,8 @@ AFTER_YOU = 0.005
 class _Cell:
     number: int
     epoch: int
+    #: What R has it captured for, if that is not the cell itself: R knows it by this.
+    stirred: int = 0
 
 
 class KernelHost:
@@ -274,7 +276,7 @@ class KernelHost:
         if ordered is not None:
             self._report_capture()
             newest = max(ordered, self._last, key=lambda cell: cell.number)
-            self._captured = (newest, frames)
+            self._captured = (replace(newest, stirred=ordered.stirred), frames)
             self._report_capture()
 
     def _on_captured(self, cell: _Cell, frames: KernelFrames) -> None:
@@ -295,6 +297,8 @@ class KernelHost:
         self.store.writers -= 1
         content = frames.content
         about = {"cell": cell.number, "epoch": cell.epoch}
+        if cell.stirred:
+            about["stirred"] = cell.stirred
         if content.get("status") != "ok":
             # It may have written a part of it.
             self.store.untidy = True
@@ -394,7 +398,8 @@ class KernelHost:
         """Capture once more, behind what the kernel is at; R lacks something of the last one."""
         if self._kernel and self._admit(message):
             self.store.writers += 1
-            ordered = _Cell(message.head["cell"], message.head["epoch"])
+            stirred = int(message.head.get("stirred", 0))
+            ordered = _Cell(message.head["cell"], message.head["epoch"], stirred)
             content = {"distrust": bool(message.head["distrust"])}
             self._captures[self._kernel.ask("relay_capture_request", content)] = ordered
 

@@ -109,6 +109,17 @@ class SnapshotArrived:
     cell: int
     anew: bool = False
     """It is another one than came for this cell before: something else than a cell changed it."""
+    stirred: int = 0
+    """It was ordered after the ``StateStirred`` of this number; 0: it was not ordered for one."""
+
+
+@dataclass(frozen=True)
+class StateStirred:
+    """A request that is no cell of the main shell may have changed the state at a target."""
+
+    target: str
+    number: int
+    """Counts them, from 1."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +204,7 @@ Event = (
     | KernelFailed
     | KernelDied
     | SnapshotArrived
+    | StateStirred
     | SnapshotFailed
     | ValuesLeftBehind
     | StateRestored

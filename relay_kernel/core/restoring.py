@@ -46,6 +46,7 @@ def done(router: Router, event: StateRestored) -> list[Effect]:
         router.head = router.kept = cell.number - 1
         router.unkept.clear()
         router.unkept_reason = ""
+        router.stirred = 0
         for target in router.targets.values():
             # Even the primary holds a state that is no more.
             target.applied = REPLACED if target.kernel else 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from relay_kernel.core import events as ev
 from relay_kernel.core import loss as losses
-from relay_kernel.core import restoring
+from relay_kernel.core import restoring, stirring
 from relay_kernel.core.choice import Go, Lose, Refuse, Wait, choose
 from relay_kernel.core.effects import (
     Abort,
@@ -75,6 +75,10 @@ class Router:
         self.restoring: int | None = None
         """The cell that waits for a kept state."""
         self.unkept_reason = ""
+        self.stirred = 0
+        """The last ``StateStirred`` that no snapshot here holds yet; 0: there is none."""
+        self.stirred_until = 0
+        """The cell whose snapshot holds it, whatever was ordered."""
         self._told: set[str] = set()
         self._told_of: set[tuple[str, str]] = set()
         self._stopping_until = 0.0
@@ -91,6 +95,7 @@ class Router:
             ev.KernelFailed: self._kernel_failed,
             ev.KernelDied: self._kernel_died,
             ev.SnapshotArrived: self._snapshot_arrived,
+            ev.StateStirred: self._state_stirred,
             ev.SnapshotFailed: self._snapshot_failed,
             ev.ValuesLeftBehind: self._values_left_behind,
             ev.StateRestored: lambda event, now: restoring.done(self, event),
@@ -262,7 +267,12 @@ class Router:
 
     # ------------------------------------------------------------------ state
 
+    def _state_stirred(self, event: ev.StateStirred, now: float) -> list[Effect]:
+        stirring.stir(self, event)
+        return []
+
     def _snapshot_arrived(self, event: ev.SnapshotArrived, now: float) -> list[Effect]:
+        stirring.settle(self, event)
         if event.anew and (event.cell, event.epoch) == (self.kept, self.epoch):
             self._outdate_standbys()
             return []
@@ -285,7 +295,7 @@ class Router:
 
     def _snapshot_failed(self, event: ev.SnapshotFailed, now: float) -> list[Effect]:
         if event.epoch == self.epoch and event.cell == self.head:
-            self.unkept_reason = event.reason
+            self.unkept_reason, self.stirred = event.reason, 0
             self._notice_once(f"the variables after cell {event.cell} are not safe: {event.reason}")
         return []
 
@@ -355,7 +365,7 @@ class Router:
             if cell.restores:
                 more, self._wait_until = restoring.begin(self, cell, now)
                 return [*effects, *more]
-            match choose(self, cell, now):
+            match stirring.patient(self, cell, choose(self, cell, now), now):
                 case Go(target, reason):
                     effects += self._dispatch(self.queue.popleft(), target, reason)
                     effects += self._refill(now)
@@ -382,6 +392,7 @@ class Router:
     def _dispatch(self, cell: Cell, target: str, reason: str) -> list[Effect]:
         effects: list[Effect] = []
         if target != self.primary:
+            stirring.leave(self, f"the notebook moved from {self.primary} to {target}")
             self.primary = target
             self.epoch += 1
         self.unkept_reason = ""
@@ -405,6 +416,7 @@ class Router:
         effects: list[Effect] = [Discard(name)] if discard else []
         if name != self.primary:
             return effects
+        stirring.leave(self, f"{name} was lost")
         loss = Loss(name, reason, self.kept, self.unkept, self.running)
         self.unkept, self.running = [], None
         self.head = self.kept

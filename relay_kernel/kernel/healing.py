@@ -75,10 +75,13 @@ class Healer:
         self.capture_again(source, epoch, cell)
         return True
 
-    def capture_again(self, target: str, epoch: int, cell: int, *, distrust: bool = True) -> None:
+    def capture_again(
+        self, target: str, epoch: int, cell: int, *, distrust: bool = True, stirred: int = 0
+    ) -> None:
         """Order a capture. With ``distrust`` the kernel looks at all that it has written."""
         self._asked = target
-        self._send(target, Message("capture", {"cell": cell, "epoch": epoch, "distrust": distrust}))
+        head = {"cell": cell, "epoch": epoch, "distrust": distrust}
+        self._send(target, Message("capture", {**head, "stirred": stirred} if stirred else head))
 
     def settle(self, missing: Callable[[list[str]], list[str]]) -> None:
         """A snapshot is whole here, or none will come: everybody who waits is answered."""

@@ -90,7 +90,7 @@ class Relay:
             self.switchboard,
             self.cells,
             self._voice,
-            Stirred(router, state.capture_again),
+            Stirred(router, state.capture_again, self.emit),
             self._answer_directives,
         )
         self._desk = InfoDesk(front, lambda: self.infos.get(router.primary), self._voice.still_busy)

@@ -42,6 +42,8 @@ class Snapshot:
     keys: list[str]
     manifest: bytes
     missing: set[str]
+    stirred: int = 0
+    """The last ``StateStirred`` that it was ordered for."""
 
 
 class StateMover:
@@ -122,6 +124,8 @@ class StateMover:
         missing = self.store.missing(keys)
         manifest = bytes(message.parts[0])
         snapshot = Snapshot(target, head["epoch"], head["cell"], keys, manifest, set(missing))
+        before = self._coming.stirred if self._coming else 0
+        snapshot.stirred = max(before, head.get("stirred", 0))
         self._coming = self._newest = snapshot
         self._keep()
         if missing:
@@ -129,9 +133,12 @@ class StateMover:
         else:
             self._arrived()
 
-    def capture_again(self, target: str, epoch: int, cell: int) -> None:
-        """Something beside the cells has changed the state at ``target`` since ``cell``."""
-        self._healer.capture_again(target, epoch, cell, distrust=False)
+    def capture_again(self, target: str, epoch: int, cell: int, stirred: int) -> None:
+        """Something beside the cells has changed the state at ``target`` since ``cell``.
+
+        ``stirred`` comes back with the snapshot, in ``SnapshotArrived``.
+        """
+        self._healer.capture_again(target, epoch, cell, distrust=False, stirred=stirred)
 
     def chunk(self, target: str, message: Message) -> None:
         """A chunk came from ``target``."""
@@ -181,7 +188,7 @@ class StateMover:
             and (before.epoch, before.cell) == (snapshot.epoch, snapshot.cell)
             and before.manifest != snapshot.manifest
         )
-        self._emit(ev.SnapshotArrived(snapshot.epoch, snapshot.cell, anew))
+        self._emit(ev.SnapshotArrived(snapshot.epoch, snapshot.cell, anew, snapshot.stirred))
         self._ended.set()
 
     async def _save(self) -> None:

@@ -21,12 +21,13 @@ from relay_kernel.wire.frames import Data, Decoder, Note, Type
 from relay_kernel.wire.message import Message, decode, encode
 from relay_kernel.wire.outbox import Fragments, Piece, Queue, Spool, cut
 from relay_kernel.wire.pulse import Pulse
+from relay_kernel.wire.states import KINDS, WHOLE, Incoming, Outgoing
 from relay_kernel.wire.window import RoundTrips, Window
 
 if TYPE_CHECKING:
     from relay_kernel.wire.message import Part
 
-PROTOCOL = 4
+PROTOCOL = 5
 #: Acknowledge at the latest after so many messages, bytes (each full piece) or seconds.
 ACK_MESSAGES = 16
 ACK_BYTES = 16 << 10
@@ -120,6 +121,7 @@ class Session:
         self._flying: deque[_Sent] = deque()
         self._again: deque[_Sent] = deque()
         self._fragments = {Type.PART: Fragments(), Type.BULK: Fragments()}
+        self._states, self._their_states = Outgoing(), Incoming()
         self._pulse = Pulse(heartbeat)
         self._reset()
 
@@ -211,6 +213,11 @@ class Session:
         Raises:
             ProtocolError: it is larger than any peer would take.
         """
+        if message.kind in KINDS and not bulk:
+            message = self._states.pack(message)
+        self._put(message, bulk=bulk)
+
+    def _put(self, message: Message, *, bulk: bool = False) -> None:
         queue = self._bulk if bulk else self._ordinary
         window = self._trips.bulk if bulk else self._trips.ordinary
         for piece in cut(b"".join(encode(message)), window.piece, bulk=bulk):
@@ -344,10 +351,23 @@ class Session:
         self._count_for_ack(frame, now)
         if not frame.whole:
             body = self._fragments[frame.type].join(frame.body, last=frame.last)
-            return None if body is None else Received(decode(body))
+            return None if body is None else self._deliver(decode(body))
         if self._fragments[Type.PART].parts:
             raise ProtocolError("a message came before the end of the one before it")
-        return Received(decode(frame.body))
+        return self._deliver(decode(frame.body))
+
+    def _deliver(self, message: Message) -> Received | None:
+        if message.kind == WHOLE:
+            if again := self._states.again():
+                self._put(again)
+            return None
+        if message.kind in KINDS:
+            whole = self._their_states.unpack(message)
+            if whole is None:
+                self._put(Message(WHOLE))
+                return None
+            message = whole
+        return Received(message)
 
     def _settle(self, received: int) -> None:
         """The peer has everything up to ``received``."""

@@ -14,7 +14,7 @@ from relay_kernel.link.pump import Pump
 from relay_kernel.store.chunks import Store
 from relay_kernel.wire.session import Received, Session, SessionEvent
 from tests.agent.rig import Owner
-from tests.link.memory import memory_pair
+from tests.link.memory import MemoryStream, memory_pair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -36,6 +36,12 @@ class Hosted(Owner):
         self._far = Pump(Session({"session": "s"}), self._on_far)
         self.host = KernelHost(self._far, Store(folder / name / "far"), folder / name / "run")
         self._far_run: asyncio.Future[str] | None = None
+        self.streams: list[MemoryStream] = []
+
+    @property
+    def written(self) -> int:
+        """Bytes that went over the links until now, both ways."""
+        return sum(stream.written for stream in self.streams)
 
     def _on_far(self, event: SessionEvent) -> None:
         if isinstance(event, Received):
@@ -44,6 +50,7 @@ class Hosted(Owner):
     def open(self) -> None:
         """Link the two."""
         near, far = memory_pair()
+        self.streams += (near, far)
         self.link(near)
         self._far_run = asyncio.ensure_future(self._far.run(far))
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -103,6 +103,35 @@ class TestBesideTheCells:
         desktop.lose_power()
         result = await notebook.run("value")
         assert (result.target, result.value) == ("local", "39")
+
+    async def test_moves_along_with_a_switch_right_behind_it(self, notebook: Notebook) -> None:
+        await notebook.run("value = 0")
+        await everything_is_safe(notebook)
+        await notebook.run("%%relay local\nvalue")
+        await notebook.run("%%relay pc\nvalue")
+        reply = await notebook.ask("create_subshell_request", {}, channel="control")
+        subshell = reply["content"]["subshell_id"]
+        for value in range(1, 4):
+            await on_subshell(notebook, subshell, f"value = {value}")
+            result = await notebook.run("%%relay local\nvalue")
+            assert (result.target, result.value, result.notices) == ("local", str(value), "")
+            await notebook.run("%%relay pc\nvalue")
+
+
+async def on_subshell(notebook: Notebook, subshell: str, code: str) -> None:
+    """Run a cell there; return when it is idle, so that all is known which comes before."""
+    message = notebook.client.session.msg("execute_request", {"code": code, "silent": False})
+    message["header"]["subshell_id"] = subshell
+    ident = message["header"]["msg_id"]
+
+    def is_idle(said: dict[str, Any]) -> bool:
+        of = said["parent_header"].get("msg_id") == ident
+        return of and said["content"].get("execution_state") == "idle"
+
+    notebook.client.shell_channel.send(message)
+    async with asyncio.timeout(SOON):
+        while not any(map(is_idle, notebook.others)):
+            await asyncio.sleep(0.01)
 
 
 async def last_is_safe(notebook: Notebook, server: Places) -> bytes:

@@ -19,6 +19,8 @@ class MemoryStream:
         self._waiting: list[Part] = []
         self._arrived = asyncio.Event()
         self._closed = False
+        self.written = 0
+        """Bytes, in all."""
 
     async def read(self) -> bytes:
         """See :class:`relay_kernel.link.stream.Stream`."""
@@ -34,6 +36,7 @@ class MemoryStream:
         """See :class:`relay_kernel.link.stream.Stream`."""
         if self.peer._closed:
             raise BrokenPipeError("the other end of a memory link is closed")
+        self.written += sum(map(len, parts))
         self.peer._waiting += parts
         self.peer._arrived.set()
 

@@ -62,6 +62,15 @@ def test_every_message_arrives_once_and_in_order() -> None:
     assert {what for what in rare if tally.counts.get(what, 0) < 20} == set()
 
 
+def test_states_arrive_whole_whatever_is_cut() -> None:
+    """Each is made of the one before it, which came over another link, or out of the spool."""
+    tally = Tally()
+    for seed in range(SEEDS, SEEDS + 200):
+        live(seed, tally=tally, states=0.5)
+    rare = {"state", "cut", "half", "replay", "sent while cut", "cut while spooled"}
+    assert {what for what in rare if tally.counts.get(what, 0) < 20} == set()
+
+
 def script(world: Joined) -> None:
     """Some of everything, from both ends."""
     for end, _ in world.ends:

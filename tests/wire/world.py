@@ -12,6 +12,8 @@ from relay_kernel.wire.message import Message
 from relay_kernel.wire.session import Forgot, Opened, Received, Session, SessionEvent, Silent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay_kernel.wire.frames import Frame
     from relay_kernel.wire.outbox import Reference
 
@@ -49,14 +51,16 @@ class End:
         self.heard: dict[bool, list[str]] = {False: [], True: []}
         self.order: list[str] = []
         self.opened = self.forgot = 0
+        self.hear: Callable[[Message], None] = self._hear
         self.up = False
         #: Written to the present link, and not at the other end yet.
         self.flying = bytearray()
 
-    def send(self, size: int = 0, *, bulk: bool = False) -> None:
+    def send(self, size: int = 0, *, bulk: bool = False, state: bool = False) -> None:
         text = f"{'bulk' if bulk else 'urgent'} {len(self.sent[bulk])}"
         self.sent[bulk].append(text)
-        self.session.send(Message(text, {}, (bytes(size),)), bulk=bulk)
+        message = Message("captured", {"text": text}, (state_of(text, size),))
+        self.session.send(message if state else Message(text, {}, (bytes(size),)), bulk=bulk)
 
     def write(self) -> None:
         """What the session wants to write goes to the link, or nowhere."""
@@ -71,9 +75,19 @@ class End:
             elif isinstance(event, Forgot):
                 self.forgot += 1
             elif isinstance(event, Received):
-                text = event.message.kind
-                self.heard[text.startswith("bulk")].append(text)
-                self.order.append(text)
+                self.hear(event.message)
+
+    def _hear(self, message: Message) -> None:
+        text = message.head.get("text", message.kind)
+        if "text" in message.head:
+            assert message.parts[0] == state_of(text, len(message.parts[0]))
+        self.heard[text.startswith("bulk")].append(text)
+        self.order.append(text)
+
+
+def state_of(text: str, size: int) -> bytes:
+    """A state, most of which others have in common with it."""
+    return b"".join(b"%d," % (at % 97) for at in range(size)).replace(b",9,", text.encode())[:size]
 
 
 class Joined:
@@ -172,18 +186,29 @@ class Tally:
         self.counts[what] = self.counts.get(what, 0) + when
 
 
-def live(seed: int, kind: type[Session] = Session, tally: Tally | None = None) -> None:
+def live(
+    seed: int, kind: type[Session] = Session, tally: Tally | None = None, states: float = 0.0
+) -> None:
     """A history of two ends, told by ``seed``; its end is checked.
+
+    Args:
+        seed: tells it.
+        kind: of both ends.
+        tally: what happened is added to it.
+        states: how often states are among the messages.
 
     Raises:
         AssertionError: a message was lost, doubled or out of order.
         ProtocolError: one end took the other for broken.
     """
-    _History(random.Random(seed), kind, tally or Tally()).run()
+    _History(random.Random(seed), kind, tally or Tally(), states).run()
 
 
 class _History:
-    def __init__(self, chance: random.Random, kind: type[Session], tally: Tally) -> None:
+    def __init__(
+        self, chance: random.Random, kind: type[Session], tally: Tally, states: float
+    ) -> None:
+        self.states = states
         heartbeat = chance.choice([None, 1.0])
         hello: dict[str, Any] = {"session": "s"}
         self.spools = [MemorySpool(), MemorySpool()]
@@ -219,6 +244,9 @@ class _History:
         end, _ = self.chance.choice(self.world.ends)
         for _ in range(self.chance.choice([1, 1, 5])):
             end.send(self.chance.choice([0, 1, 100, 300]), bulk=self.chance.random() < 0.4)
+        if self.states and self.chance.random() < self.states:
+            end.send(self.chance.choice([0, 100, 300]), state=True)
+            self.tally.add("state")
         self.tally.add("sent while cut", when=not end.up)
         self.tally.add("spooled", when=end.session._ordinary.spooled > 0)
         end.write()
