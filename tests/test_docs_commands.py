@@ -107,7 +107,10 @@ RUN = {
 RUN_OTHERWISE = {
     "jupyter lab": ("tests/browser/lab.py", "with a port and a folder of the test"),
     "sudo nginx -t": ("tests/browser/nginx.py", "as root already, with the guide's file alone"),
-    'python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" && .venv/bin/pytest': (
+    (
+        'python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" '
+        "&& .venv/bin/pytest -n auto --dist worksteal"
+    ): (
         ".ci/run",
         "it takes the line from README.md, and so runs these tests",
     ),
@@ -127,8 +130,13 @@ RUN_OTHERWISE = {
 #: Lines that no test runs -> why not. A line of the docs stands in one of the three.
 NOT_RUN = {
     ". .venv/bin/activate": "says something to the shell that reads it alone",
+    'pip install -e ".[test]"': "part of a measurement that takes minutes, run by hand",
     'pip install -e ".[test]" sshpyk': "part of a measurement that takes minutes, run by hand",
     "python -m tests.bench.comparison": "a measurement of minutes, run by hand",
+    "python -m tests.bench.envs": "a measurement of minutes, run by hand",
+    "python -m tests.bench.files": "a measurement of minutes, run by hand",
+    "python -m tests.bench.front_end": "a measurement of minutes, run by hand",
+    "python -m tests.bench.state": "a measurement of minutes, run by hand",
     "loginctl enable-linger": "needs logind on a machine that systemd has booted",
     "systemd-inhibit --list": "needs logind on a machine that systemd has booted",
     'systemd-inhibit --what=sleep:idle --why="training" sleep 8h': (
