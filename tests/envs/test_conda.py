@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import shutil
 import subprocess
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +18,7 @@ from relay_kernel.envs.describe import Descriptions, describe
 from relay_kernel.envs.wanted import blueprint
 from tests.envs.conda_channel import channel
 from tests.envs.rig import Env, World
-from tests.envs.test_elsewhere import NETWORK, stranger
+from tests.envs.test_elsewhere import NETWORK, shared, stranger
 from tests.envs.test_kernel import notebook
 from tests.mirror.conftest import jupyter
 from tests.sshd import Sshd
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from tests.mirror.rig import Jupyter
     from tests.security.conftest import Stranger
 
-__all__ = ["channel", "jupyter", "stranger"]
+__all__ = ["channel", "jupyter", "shared", "stranger"]
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -166,15 +164,6 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
         patch.setenv("COLUMNS", "400")
         assert main(["kernels"]) == 0
     return capsys.readouterr().out
-
-
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder that every user may look into."""
-    folder = Path(tempfile.mkdtemp(prefix="conda-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @contextmanager
