@@ -6,7 +6,7 @@ import json
 import os
 import pwd
 import subprocess
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,7 +177,10 @@ def pc_of(stranger: Stranger, places: Places, folder: Path, python: str) -> Iter
         python: what the agent there runs on.
     """
     agent = Env.make(folder / "agent", python)
-    agent.install(Path(__file__).parents[2])
+    agent.install("--compile-bytecode", Path(__file__).parents[2])
+    # What is compiled at a first start is kept for the next.
+    for each in (agent.folder, Path(python).parents[1]):
+        give(each, stranger)
     # With no password at all the account would be a locked one.
     subprocess.run(["usermod", "-p", "*", stranger.name], check=True)
     network = {key: value for key, value in os.environ.items() if key in NETWORK}
@@ -213,8 +216,10 @@ async def test_a_pc_of_another_user_has_a_python_of_conda_and_an_index(
     base = await channel.install(
         shared / "base", f"python {channel.minors[0]}.*", cache=shared / "cache"
     )
-    with pc_of(stranger, places, shared, base.python) as pc:
-        world = World(places, pc, tmp_path / "jupyter")
+    with (
+        pc_of(stranger, places, shared, base.python) as pc,
+        closing(World(places, pc, tmp_path / "jupyter")) as world,
+    ):
         world.configure()
         async with world, notebook(world, tmp_path, "science") as opened:
             state = await world.phase("science", "impossible")
@@ -232,7 +237,6 @@ async def test_a_pc_of_another_user_has_a_python_of_conda_and_an_index(
             uid = pwd.getpwnam(stranger.name).pw_uid
             assert there.text().split() == [str(theirs), str(uid), "2.0"]
             assert list((pc.home / ".cache" / "uv").rglob("numpy-*"))
-        world.close()
 
 
 def in_files(versions: dict[str, str]) -> dict[str, str]:
