@@ -93,10 +93,12 @@ class Builder:
 
     async def _finish(self, order: Order, partial: Path, final: Path) -> None:
         python = self._mirror.python(partial)
-        old = await asyncio.to_thread(_old, self._mirror)
-        kept = old.by_hand(order.wanted) if old else frozenset()
+        before = await asyncio.to_thread(_old, self._mirror)
+        kept = before.by_hand(order.wanted) if before else frozenset()
         install = order.wanted.without(kept)
         await self._installer.fill(python, install.packages, order.whole)
+        # It takes minutes, in which a person may have gone on.
+        old = await asyncio.to_thread(_old, self._mirror)
         if old is not None:
             await asyncio.to_thread(old.carry_over, partial, order.wanted, kept)
         found = await asyncio.to_thread(describe, python)
@@ -104,9 +106,7 @@ class Builder:
         record.chosen = _chosen(install.packages, found)
         if old is not None:
             # Still not what was chosen, and still a person's.
-            record.chosen |= {
-                name: old.record.chosen[name] for name in kept & old.record.chosen.keys()
-            }
+            record.chosen |= {n: v for n, v in old.record.chosen.items() if n in kept}
         _check(order.wanted, found)
         await asyncio.to_thread(self._publish, record, partial, final)
 

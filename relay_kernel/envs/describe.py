@@ -77,6 +77,7 @@ class Descriptions:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, dict[str, Any]] = {}
+        self._sites: dict[str, tuple[str, ...]] = {}
         with suppress(OSError, ValueError):
             self._known = json.loads(file.read_text(encoding="utf-8"))
 
@@ -86,6 +87,11 @@ class Descriptions:
         Raises:
             EnvError: the interpreter does not run.
         """
+        found = self._get(python)
+        self._sites[python] = found.sites
+        return found
+
+    def _get(self, python: str) -> Description:
         known = self._known.get(python)
         if known and known["key"] == key(python, known["description"]["sites"]):
             about = known["description"]
@@ -105,9 +111,8 @@ class Descriptions:
         return found
 
     def sites(self, python: str) -> list[str]:
-        """The folders whose change says that a description is out of date."""
-        known = self._known.get(python)
-        return list(known["description"]["sites"]) if known else []
+        """The folders whose change says that the last description is out of date."""
+        return list(self._sites.get(python, ()))
 
 
 def key(python: str, sites: Any) -> list[Any]:

@@ -87,7 +87,12 @@ class End:
         """What there is of each kernel that is asked for, and which others there are."""
         envs = {}
         for name in head["names"]:
-            envs[name] = await asyncio.to_thread(self._seen, Mirror(self._root, name))
+            mirror, followed = Mirror(self._root, name), set(self._sites)
+            envs[name] = await asyncio.to_thread(self._seen, mirror)
+            self._follow()
+            if self._sites.keys() - followed:
+                # It may have changed before it was followed.
+                envs[name] = await asyncio.to_thread(self._seen, mirror)
         self._follow()
         there = sorted(path.name for path in self._root.glob("*/") if path.name != WHEELS)
         machine = {"markers": _markers(), "libc": list(platform.libc_ver())}

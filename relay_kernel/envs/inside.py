@@ -114,7 +114,7 @@ def packages(folders, of_conda):
             if entry.endswith((".dist-info", ".egg-info")) and entry[0] != "~":
                 one = package(folder, entry)
                 if one is not None:
-                    if one["info"] in of_conda:
+                    if of_conda and os.path.realpath(one["info"]) in of_conda:
                         # Not every build says so itself.
                         one["installer"] = "conda"
                     key = re.sub(r"[-_.]+", "-", one["name"]).lower()
@@ -180,7 +180,8 @@ def describe():
     folders = sites()
     implementation = sys.implementation.name
     records = conda_records(sys.prefix)
-    of_conda = {os.path.join(sys.prefix, path) for each in records for path in described_by(each)}
+    prefix = os.path.realpath(sys.prefix)
+    of_conda = {os.path.join(prefix, path) for each in records for path in described_by(each)}
     return {
         "python": version + ("t" if "t" in getattr(sys, "abiflags", "") else ""),
         "version": "%d.%d.%d" % sys.version_info[:3],

@@ -149,15 +149,22 @@ class EnvPlane:
         # Descriptions are asked for one at a time, and each only once.
         async with self._reading:
             try:
-                return await asyncio.to_thread(self._environments.wanted, name)
+                found = await asyncio.to_thread(self._environments.wanted, name)
             finally:
-                self._follow_folders()
+                more = self._follow_folders()
+            if more:
+                # It may have changed before it was followed.
+                found = await asyncio.to_thread(self._environments.wanted, name)
+            return found
 
-    def _follow_folders(self) -> None:
+    def _follow_folders(self) -> bool:
+        """Watch all that is to be watched; returns whether that is more than before."""
         watched = self._environments.watched()
+        more = bool(watched.keys() - self._watched.keys())
         if watched != self._watched and self._watch is not None:
             self._watched = watched
             self._watch.follow(watched)
+        return more
 
     def _on_change(self, folders: Collection[str]) -> None:
         for folder in folders:

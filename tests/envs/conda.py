@@ -39,8 +39,10 @@ BUILT_IN = "/home/conda/feedstock_root/build_artifacts/made_1700000000/_h_env" +
 #: Of the standard library, what no kernel imports.
 _LEFT_OUT = {
     *("test", "tests", "site-packages", "dist-packages", "__pycache__", "idlelib", "turtledemo"),
-    *("ensurepip", "lib2to3", "tkinter", "pydoc_data"),
+    *("ensurepip", "lib2to3", "tkinter", "pydoc_data", "EXTERNALLY-MANAGED"),
 }
+#: Where a distribution has a Python of its own, with its library in the program.
+_SYSTEM = Path("/usr")
 _OF_THE_INSTALLATION = {"INSTALLER", "direct_url.json", "uv_cache.json", "REQUESTED"}
 
 Files = dict[str, Path | bytes | str]
@@ -143,19 +145,16 @@ def home_of(python: Path) -> Path:
 
 
 def copyable() -> dict[str, Path]:
-    """Minor version -> an interpreter whose installation can be packed: it lies in one folder.
-
-    A distribution's own, in ``/usr``, is spread over the system, and looks for its packages there.
-    """
-    found = {minor: Path(os.path.realpath(path)) for minor, path in interpreters().items()}
-    for minor, path in found.items():
-        found[minor] = home_of(path) / "bin" / f"python{minor}"
-    return {minor: path for minor, path in found.items() if _is_one_folder(minor, path)}
+    """Minor version -> an interpreter whose installation can be packed."""
+    found = {
+        minor: home_of(path) / "bin" / f"python{minor}" for minor, path in interpreters().items()
+    }
+    return {minor: path for minor, path in found.items() if _standard(minor, path).is_dir()}
 
 
-def _is_one_folder(minor: str, python: Path) -> bool:
-    home = python.parents[1]
-    return home != Path("/usr") and (home / "lib" / f"python{minor}" / "os.py").exists()
+def _standard(minor: str, python: Path) -> Path:
+    """The folder of the standard library."""
+    return python.parents[1] / "lib" / f"python{minor}"
 
 
 def python_package(minor: str, python: Path) -> CondaPackage:
@@ -166,11 +165,14 @@ def python_package(minor: str, python: Path) -> CondaPackage:
     for path in (home / "lib").glob(f"libpython{minor}*.so*"):
         is_link = path.is_symlink()
         files[f"lib/{path.name}"] = os.readlink(path) if is_link else path
-    for folder, inner, names in os.walk(home / "lib" / f"python{minor}"):
+    for folder, inner, names in os.walk(_standard(minor, python)):
         inner[:] = [name for name in inner if name not in _LEFT_OUT]
-        for name in names:
+        for name in set(names) - _LEFT_OUT:
             path = Path(folder) / name
             files[path.relative_to(home).as_posix()] = _built_elsewhere(path, home)
+    if home == _SYSTEM:
+        # Debian's looks for packages in folders of another name.
+        files["lib/python3/dist-packages"] = f"../python{minor}/site-packages"
     # An empty folder is not packed.
     files[f"lib/python{minor}/site-packages/README.txt"] = b"packages go here\n"
     return CondaPackage("python", _asked(python, "'%d.%d.%d' % sys.version_info[:3]"), files)
@@ -178,13 +180,15 @@ def python_package(minor: str, python: Path) -> CondaPackage:
 
 def _finding_its_library(python: Path, home: Path) -> bytes:
     """An interpreter that has its library beside itself, as all programs of conda have theirs."""
+    if home == _SYSTEM:
+        return python.read_bytes()
     before = os.fsencode(home / "lib") + b"\0"
     return python.read_bytes().replace(before, b"$ORIGIN/../lib".ljust(len(before), b"\0"))
 
 
 def _built_elsewhere(path: Path, home: Path) -> Path | bytes:
     """A file in which the place of the installation is one that the installer replaces."""
-    if path.suffix not in {".py", ".json"} or "sysconfig" not in path.name:
+    if path.suffix not in {".py", ".json"} or "sysconfig" not in path.name or home == _SYSTEM:
         return path
     return path.read_bytes().replace(os.fsencode(home), BUILT_IN.encode())
 

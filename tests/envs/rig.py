@@ -192,7 +192,11 @@ class World:
         """Package -> version, by what lies in the environment at the PC."""
         environment = self.mirror(name).current
         assert environment is not None, f"{name} has no environment"
-        infos = environment.glob("lib/python3*/site-packages/*.dist-info/RECORD")
+        try:
+            infos = list(environment.glob("lib/python3*/site-packages/*.dist-info/RECORD"))
+        except FileNotFoundError:
+            # A new one has taken its place, and it is being removed.
+            return self.versions(name)
         found = (info.parent.name.removesuffix(".dist-info").partition("-") for info in infos)
         return {package: version for package, _, version in found}
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import shutil
 import subprocess
-import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,7 @@ from relay_kernel.envs.describe import Descriptions, describe
 from relay_kernel.envs.wanted import blueprint
 from tests.envs.conda_channel import channel
 from tests.envs.rig import Env, World
-from tests.envs.test_elsewhere import NETWORK, stranger
+from tests.envs.test_elsewhere import NETWORK, shared, stranger
 from tests.envs.test_kernel import notebook
 from tests.mirror.conftest import jupyter
 from tests.sshd import Sshd
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from tests.mirror.rig import Jupyter
     from tests.security.conftest import Stranger
 
-__all__ = ["channel", "jupyter", "stranger"]
+__all__ = ["channel", "jupyter", "shared", "stranger"]
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -168,15 +166,6 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-@pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder that every user may look into."""
-    folder = Path(tempfile.mkdtemp(prefix="conda-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
 @contextmanager
 def pc_of(stranger: Stranger, places: Places, folder: Path, python: str) -> Iterator[Sshd]:
     """The PC of another user, with the internet, and with no Python of its own on the ``PATH``.
@@ -188,7 +177,10 @@ def pc_of(stranger: Stranger, places: Places, folder: Path, python: str) -> Iter
         python: what the agent there runs on.
     """
     agent = Env.make(folder / "agent", python)
-    agent.install(Path(__file__).parents[2])
+    agent.install("--compile-bytecode", Path(__file__).parents[2])
+    # What is compiled at a first start is kept for the next.
+    for each in (agent.folder, Path(python).parents[1]):
+        give(each, stranger)
     # With no password at all the account would be a locked one.
     subprocess.run(["usermod", "-p", "*", stranger.name], check=True)
     network = {key: value for key, value in os.environ.items() if key in NETWORK}
@@ -217,15 +209,17 @@ async def test_a_pc_of_another_user_has_a_python_of_conda_and_an_index(
 ) -> None:
     """It has the kernel's Python nowhere until its owner makes an environment of conda with it."""
     if len(channel.minors) < 2:
-        pytest.skip("needs a second Python that lies in a folder of its own, not in /usr")
+        pytest.skip("needs a second Python, from 3.11 on, to pack it")
     minor = channel.minors[1]
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     install_kernel(await made(channel, tmp_path / "env", minor=minor), "science")
     base = await channel.install(
         shared / "base", f"python {channel.minors[0]}.*", cache=shared / "cache"
     )
-    with pc_of(stranger, places, shared, base.python) as pc:
-        world = World(places, pc, tmp_path / "jupyter")
+    with (
+        pc_of(stranger, places, shared, base.python) as pc,
+        closing(World(places, pc, tmp_path / "jupyter")) as world,
+    ):
         world.configure()
         async with world, notebook(world, tmp_path, "science") as opened:
             state = await world.phase("science", "impossible")
@@ -243,7 +237,6 @@ async def test_a_pc_of_another_user_has_a_python_of_conda_and_an_index(
             uid = pwd.getpwnam(stranger.name).pw_uid
             assert there.text().split() == [str(theirs), str(uid), "2.0"]
             assert list((pc.home / ".cache" / "uv").rglob("numpy-*"))
-        world.close()
 
 
 def in_files(versions: dict[str, str]) -> dict[str, str]:

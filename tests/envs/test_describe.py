@@ -142,6 +142,14 @@ class TestWhatIsRemembered:
         assert first == again
         assert self.starts(counted) == 1
 
+    def test_what_to_watch_is_known_also_of_what_is_not_remembered(
+        self, bare: Env, tmp_path: Path
+    ) -> None:
+        known = Descriptions(tmp_path / "known.json")
+        os.utime(bare.site)
+        known.get(bare.python)
+        assert str(bare.site) in known.sites(bare.python)
+
     def test_a_new_package_is_seen(self, bare: Env, counted: Path, tmp_path: Path) -> None:
         known = Descriptions(tmp_path / "known.json")
         known.get(bare.python)

@@ -96,35 +96,42 @@ RUNTIMES = (("nvidia_cublas_cu12", "12.8.4"), ("triton", "3.5.0"))
 OF_A_CARD = {"nvidia_cublas_cu12", "triton"}
 
 
-async def test_a_pc_with_a_card_gets_the_build_for_it_and_nothing_fights_over_that(
-    places: Places, tmp_path: Path, internet: Internet, env: Env
-) -> None:
-    """The server has none. What the PC's driver cannot run is not looked for."""
+@pytest.fixture
+def with_card(places: Places, tmp_path: Path, internet: Internet, env: Env) -> Iterator[World]:
+    """A PC with a card, and a server that has none, with PyTorch."""
     with a_world(places, tmp_path, internet, DRIVER) as world:
         world.install_kernel("mine", server(env, "2.9.0+cpu"))
-        async with world:
-            await world.phase("mine", "ready")
-            assert world.state("mine")["drift"] == []
-            versions = world.versions("mine")
-            assert versions["torch"] == "2.9.0+cu128"
-            assert versions["sympy"] == "1.13.0"
-            assert versions.keys() >= OF_A_CARD
-            asked = internet.indexes_asked("torch")
-            assert {"cu128", "cu126"} <= asked
-            assert not {"cu130", "cu132"} & asked
+        yield world
 
-            first = world.mirror("mine").current
-            assert await world.plane.sync("mine") == {"pc": ""}
-            # A build of another kind on the server is no other version.
-            for name, version in (("torch", "2.9.0+cu126"), *RUNTIMES):
-                put(env, name, version)
-            assert await world.plane.sync("mine") == {"pc": ""}
-            assert world.mirror("mine").current == first
 
-            put(env, "torch", "2.8.0+cpu")
-            await world.until(lambda: world.versions("mine").get("torch") == "2.8.0+cu128")
-            await world.until(lambda: world.state("mine")["phase"] == "ready")
-            assert world.state("mine")["drift"] == []
+async def test_a_pc_with_a_card_gets_the_build_for_it_and_nothing_fights_over_that(
+    with_card: World, internet: Internet, env: Env
+) -> None:
+    """The server has none. What the PC's driver cannot run is not looked for."""
+    world = with_card
+    async with world:
+        await world.phase("mine", "ready")
+        assert world.state("mine")["drift"] == []
+        versions = world.versions("mine")
+        assert versions["torch"] == "2.9.0+cu128"
+        assert versions["sympy"] == "1.13.0"
+        assert versions.keys() >= OF_A_CARD
+        asked = internet.indexes_asked("torch")
+        assert {"cu128", "cu126"} <= asked
+        assert not {"cu130", "cu132"} & asked
+
+        first = world.mirror("mine").current
+        assert await world.plane.sync("mine") == {"pc": ""}
+        # A build of another kind on the server is no other version.
+        for name, version in (("torch", "2.9.0+cu126"), *RUNTIMES):
+            put(env, name, version)
+        assert await world.plane.sync("mine") == {"pc": ""}
+        assert world.mirror("mine").current == first
+
+        put(env, "torch", "2.8.0+cpu")
+        await world.until(lambda: world.versions("mine").get("torch") == "2.8.0+cu128")
+        await world.until(lambda: world.state("mine")["phase"] == "ready")
+        assert world.state("mine")["drift"] == []
 
 
 async def test_a_pc_without_a_card_gets_the_small_build(
@@ -145,36 +152,33 @@ async def test_a_pc_without_a_card_gets_the_small_build(
 
 
 async def test_a_build_that_a_person_has_chosen_at_the_pc_stays(
-    places: Places, tmp_path: Path, internet: Internet, env: Env
+    with_card: World, internet: Internet, env: Env
 ) -> None:
     """Into the next environments too, until the server has another version."""
-    with a_world(places, tmp_path, internet, DRIVER) as world:
-        world.install_kernel("mine", server(env, "2.9.0+cpu"))
-        async with world:
-            await world.phase("mine", "ready")
-            environment = world.mirror("mine").current
-            assert environment is not None
-            with pytest.MonkeyPatch.context() as patch:
-                for name, value in internet.env.items():
-                    patch.setenv(name, value)
-                build = ("--torch-backend", "cu126", "--reinstall", "torch==2.9.0+cu126")
-                uv("pip", "install", "--python", world.mirror("mine").python(environment), *build)
-            Env(environment).add_fake("theirs")
-            await world.until(
-                lambda: world.state("mine")["drift"] == ["theirs 1.0 is only there, and stays"]
-            )
-            for version in ("1.14.0", "1.13.0"):
-                put(env, "sympy", version)
-                await world.until(lambda v=version: world.versions("mine").get("sympy") == v)
-                await world.until(lambda: world.state("mine")["phase"] == "ready")
-                versions = world.versions("mine")
-                assert versions["torch"] == "2.9.0+cu126"
-                assert versions.keys() >= {*OF_A_CARD, "theirs"}
-            assert world.run("mine", "import torch_fake; print(torch_fake.version)") == (
-                "2.9.0+cu126"
-            )
-            put(env, "torch", "2.8.0+cpu")
-            await world.until(lambda: world.versions("mine").get("torch") == "2.8.0+cu128")
+    world = with_card
+    async with world:
+        await world.phase("mine", "ready")
+        environment = world.mirror("mine").current
+        assert environment is not None
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in internet.env.items():
+                patch.setenv(name, value)
+            build = ("--torch-backend", "cu126", "--reinstall", "torch==2.9.0+cu126")
+            uv("pip", "install", "--python", world.mirror("mine").python(environment), *build)
+        Env(environment).add_fake("theirs")
+        await world.until(
+            lambda: world.state("mine")["drift"] == ["theirs 1.0 is only there, and stays"]
+        )
+        for version in ("1.14.0", "1.13.0"):
+            put(env, "sympy", version)
+            await world.until(lambda v=version: world.versions("mine").get("sympy") == v)
+            await world.until(lambda: world.state("mine")["phase"] == "ready")
+            versions = world.versions("mine")
+            assert versions["torch"] == "2.9.0+cu126"
+            assert versions.keys() >= {*OF_A_CARD, "theirs"}
+        assert world.run("mine", "import torch_fake; print(torch_fake.version)") == ("2.9.0+cu126")
+        put(env, "torch", "2.8.0+cpu")
+        await world.until(lambda: world.versions("mine").get("torch") == "2.8.0+cu128")
 
 
 @pytest.mark.parametrize("driver", [DRIVER, ""])
