@@ -57,7 +57,7 @@ def apply(state, manifest, final=True):
     _check(manifest)
     problems = {}
     state.store.failed = False
-    with state.turns.alone(capture.PATIENCE), capture.look(state) as scan:
+    with state.turns.alone(capture.PATIENCE), capture.look(state, keep=False) as scan:
         whole = (each for each in scan.unchanged() if not (each.failed or each.parked))
         held = {record.wire["id"]: record for record in whole}
         loader = Loader(state, manifest, held)
@@ -67,7 +67,7 @@ def apply(state, manifest, final=True):
             state.context.put_late(manifest["context"], problems)
             # Extensions and imports, which may register the same names, have come before.
             state.registered.put(registered, problems)
-    with contextlib.closing(Scan(state, Pickler(state))) as scan, _uninterrupted():
+    with contextlib.closing(Scan(state, Pickler(state, keep=False))) as scan, _uninterrupted():
         state.settle(_records(scan, loader, held), scan)
     state.fresh.clear()
     problems.update(loader.problems)

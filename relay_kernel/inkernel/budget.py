@@ -68,10 +68,8 @@ class Budget:
             raise CannotTravelError(f"{TOO_LONG} {self.seconds:g} s") from None
         finally:
             self._began = None
-        if self.size:
-            size = len(dump.data) + sum(map(len, dump.buffers))
-            if size > self.size:
-                raise CannotTravelError(f"it has {size} bytes, and the limit is {self.size}")
+        if self.size and dump.size > self.size:
+            raise CannotTravelError(f"it has {dump.size} bytes, and the limit is {self.size}")
         return dump
 
 

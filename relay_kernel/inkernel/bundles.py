@@ -16,13 +16,14 @@ class Bundle:
     The same bytes now mean the same values, and the same objects shared among them.
     """
 
-    __slots__ = ("data", "ids", "memo", "records", "roots", "spans")
+    __slots__ = ("ids", "marks", "memo", "records", "roots", "spans")
 
-    def __init__(self, records, data):
+    def __init__(self, records, marks):
         self.records = records
         self.ids = frozenset(map(id, records))
         self.roots = _roots(records)
-        self.data = data
+        #: of their joint dump
+        self.marks = marks
         #: of the dump that showed it unchanged, while a scan is at work
         self.memo = None
         #: likewise, where its arrays lie
@@ -59,9 +60,9 @@ def rebundle(bundles, records, pack):
     loose = [record for ident, record in now.items() if ident not in held and fits(record)]
     for at in range(0, len(loose), _SIZE):
         part = loose[at : at + _SIZE]
-        data = _data(part, pack)
-        if data is not None:
-            whole.append(Bundle(part, data))
+        marks = _marks(part, pack)
+        if marks is not None:
+            whole.append(Bundle(part, marks))
     return whole
 
 
@@ -73,7 +74,7 @@ def is_unchanged(bundle, values, pack):
         dump = pack(bundle.roots)
     except Exception:
         return False
-    if dump.buffers or dump.data != bundle.data:
+    if dump.buffers or dump.marks != bundle.marks:
         return False
     bundle.memo, bundle.spans = dump.memo, dump.spans
     return True
@@ -83,11 +84,11 @@ def _roots(records):
     return [root for record in records for root in record.roots]
 
 
-def _data(records, pack):
+def _marks(records, pack):
     if len(records) < 2:
         return None
     try:
         dump = pack(_roots(records))
     except Exception:
         return None
-    return None if dump.buffers else dump.data
+    return None if dump.buffers else dump.marks

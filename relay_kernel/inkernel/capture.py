@@ -21,13 +21,17 @@ PATIENCE = 0.2
 
 
 @contextlib.contextmanager
-def look(state):
+def look(state, keep=True):
     """Scan the kernel.
+
+    Args:
+        state: the kernel.
+        keep: whether what is packed is needed, and not only whether it changed.
 
     Yields:
         The scan, done.
     """
-    with contextlib.closing(Scan(state, Pickler(state))) as scan:
+    with contextlib.closing(Scan(state, Pickler(state, keep))) as scan:
         with state.budget.watch():
             scan.run()
         yield scan

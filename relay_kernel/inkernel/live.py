@@ -47,7 +47,7 @@ def look_again(scan):
     for piece in scan.pieces:
         if piece.dump is None or piece.record is not None:
             continue
-        if len(piece.dump.data) + sum(map(len, piece.dump.buffers)) > _LOOKED_AT:
+        if piece.dump.size > _LOOKED_AT:
             continue
         try:
             again = scan.pack(piece.roots)

@@ -14,22 +14,28 @@ _LARGE = 20_000
 #: Places in a pickle at which its entries are counted, and bytes at each.
 _SAMPLES, _SAMPLE = 64, 2048
 #: The opcode that adds an entry to a memo.
-_MEMOIZE = b"\x94"
+MEMOIZE = b"\x94"
 
 
 def memo_of(pickler, data):
     """Return what ``pickler`` met in the dump ``data``: a dict, or a LargeMemo.
 
     Both keep every object alive that was met.
+
+    Args:
+        pickler: it has just packed something.
+        data: the dump, as bytes or as a ``sinks.Digest``.
     """
-    about = _estimate(data) if len(data) > _LARGE else 0
+    about = data.about if hasattr(data, "about") else _estimate(data)
     return pickler.memo.copy() if about < _LARGE else LargeMemo(pickler.memo, about)
 
 
 def _estimate(data):
     """Return about how many entries a dump added: only what is fastest depends on it."""
+    if len(data) <= _LARGE:
+        return 0
     step = max(1, len(data) // _SAMPLES)
-    found = sum(data.count(_MEMOIZE, at, at + _SAMPLE) for at in range(0, len(data), step))
+    found = sum(data.count(MEMOIZE, at, at + _SAMPLE) for at in range(0, len(data), step))
     return found * step // min(step, _SAMPLE)
 
 

@@ -15,6 +15,7 @@ from .modules import ModuleRoot
 from .reasons import NEVER, WIDGET
 from .registered.figures import FIGURE, reduce_figure
 from .registered.handlers import reduce_handler
+from .sinks import Digest, Digested, Kept
 
 _NONE = frozenset()
 _SEEDS = "_relay_inkernel.seeds"
@@ -34,8 +35,9 @@ class Dump:
 
     def __init__(self, pickler, data, memo):
         # What is empty in the pickler is used for the next value, so it must not be kept.
-        #: the pickle
-        self.data = data
+        digested = type(data) is Digest
+        #: the pickle; empty if it was not kept
+        self.data = b"" if digested else data
         #: flat views of live memory: store or digest them before user code runs again
         self.buffers = pickler.buffers or ()
         #: which of the buffers pickle asks for by itself, in its order
@@ -45,9 +47,13 @@ class Dump:
         self.classes = pickler.classes or _NONE
         self.files = pickler.files or _NONE
         self.spans = (*pickler.sharing.spans, *pickler.sharing.others)
-        self.marks = (
-            (marks(data), *pickler.marks_of(self.buffers)) if self.buffers else (marks(data),)
-        )
+        own = data.marks if digested else marks(data)
+        self.marks = (own, *pickler.marks_of(self.buffers)) if self.buffers else (own,)
+
+    @property
+    def size(self):
+        """Bytes of the pickle and of the buffers."""
+        return sum(own[0] for own in self.marks)
 
     def let_go(self):
         """Forget the objects that were met."""
@@ -56,28 +62,16 @@ class Dump:
         self.memo = {}
 
 
-class _Sink:
-    """What the C pickler writes to: it may hand over one large value as a part of its own."""
-
-    def __init__(self):
-        self.parts = []
-        self.write = self.parts.append
-
-    def take(self):
-        data = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-        self.parts.clear()
-        return data
-
-
 class Pickler(pickle.Pickler):
     """Packs values of one kernel, one after the other; each alone unless dumped together.
 
     Args:
         state: the kernel.
+        keep: whether dumps have their bytes, or only their marks.
     """
 
-    def __init__(self, state):
-        self.sink = _Sink()
+    def __init__(self, state, keep=True):
+        self.sink = Kept() if keep else Digested()
         super().__init__(self.sink, protocol=5, buffer_callback=self._keep_in_line)
         self.state = state
         self.user_ns = state.user_ns

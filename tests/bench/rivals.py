@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import nbformat
 
+from relay_kernel.store.wanted import chunk_message
+from relay_kernel.wire.compression import squeeze
+from relay_kernel.wire.message import Message, encode
+from relay_kernel.wire.states import Outgoing
 from tests.inkernel.rig import Kernel, PlainKernel
 
 if TYPE_CHECKING:
@@ -67,6 +71,10 @@ class Rival:
         """Return the bytes that were kept until now, in all."""
         return 0
 
+    def sent(self) -> int | None:
+        """Return the bytes that went over a line until now, where a rival knows one."""
+        return None
+
     def restore(self, spoil: str, check: str) -> None:
         """Bring the state that was kept last back, and check it.
 
@@ -93,9 +101,12 @@ class Relay(Rival):
 
     def start(self) -> PlainKernel:
         self.store = self.folder / "store"
-        #: bytes of each manifest, and seconds of each capture
-        self.manifests: list[int] = []
+        #: seconds of each capture
         self.captures: list[float] = []
+        #: as on the way from a PC to the server: bytes of what was said, and of each new chunk
+        self.said = 0
+        self.chunks: dict[str, int] = {}
+        self.states = Outgoing()
         self.manifest: dict[str, Any] = {}
         return Kernel(self.store, "here", self.folder, self.python)
 
@@ -108,14 +119,28 @@ class Relay(Rival):
         if reply["status"] != "ok":
             raise CellFailedError(reply["reason"])
         packed = bytes(reply["buffers"][0])
-        self.manifests.append(len(packed))
         self.captures.append(reply["seconds"])
         self.manifest = json.loads(packed)
+        told = ("chunks", "left", "parked", "seconds")
+        head = {"cell": len(self.captures), "epoch": 1, **{key: reply[key] for key in told}}
+        self.said += _size(self.states.pack(Message("captured", head, (packed,))))
         return seconds
 
     def shipped(self) -> int:
+        """Return the bytes of the chunks, plain, and of what is said of them on the line."""
         chunks = (self.store / "chunks").glob("*/*")
-        return sum(path.stat().st_size for path in chunks)
+        return sum(path.stat().st_size for path in chunks) + self.said
+
+    def sent(self) -> int:
+        """Return the bytes of both as they travel."""
+        for path in (self.store / "chunks").glob("*/*"):
+            if path.name not in self.chunks:
+                data = path.read_bytes()
+                small = squeeze(data)
+                want = Message("want", {"keys": [path.name]})
+                chunk = chunk_message(path.name, data if small is None else small, len(data))
+                self.chunks[path.name] = _size(want) + _size(chunk)
+        return sum(self.chunks.values()) + self.said
 
     def restore(self, spoil: str, check: str) -> None:
         standby = Kernel(self.store, "there", self.folder, self.python)
@@ -127,6 +152,10 @@ class Relay(Rival):
             standby.check(check)
         finally:
             standby.stop()
+
+
+def _size(message: Message) -> int:
+    return sum(map(len, encode(message)))
 
 
 class Kishu(Rival):

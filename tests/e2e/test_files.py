@@ -10,6 +10,7 @@ import pytest
 from relay_kernel.core.overview import COMM
 from relay_kernel.kernel import barrier
 from tests.e2e.rig import SOON
+from tests.e2e.test_healing import everything_is_safe
 from tests.files.duo import write
 
 if TYPE_CHECKING:
@@ -73,6 +74,29 @@ async def test_a_checkpoint_outlives_its_machine(book: Book) -> None:
     book.desktop.boot()
     cell = await book.notebook.run_on("pc", "open('weights').read()")
     assert cell.value == "'newer'"
+
+
+async def test_an_open_file_goes_on_where_it_was(book: Book) -> None:
+    """Its path is the same on both machines, and so is what was written: handles follow."""
+    await book.notebook.run(
+        "log = open('log.txt', 'w'); log.write('one\\n')\n"
+        "table = open('table.bin', 'w+b'); table.write(b'0123456789'); table.seek(4)\n"
+        "read = open('log.txt', encoding='utf-8'); log.flush(); read.readline()"
+    )
+    await book.notebook.run("log.write('two\\n') and None")
+    assert (await book.notebook.run("%relay files wait")).text() == "equal\n"
+    await everything_is_safe(book.notebook)
+    book.desktop.lose_power()
+    cell = await book.notebook.run(
+        "[(f.mode, f.tell(), f.name) for f in (log, table, read)], table.read(2), read.readline()"
+    )
+    assert cell.target == "local", cell.error
+    handles, table, line = eval(cell.value)
+    assert handles == [("w", 8, "log.txt"), ("rb+", 4, "table.bin"), ("r", 4, "log.txt")]
+    assert (table, line) == (b"45", "two\n")
+    await book.notebook.run("log.write('three\\n'); log.close(); table.write(b'xx'); table.close()")
+    assert (book.here / "log.txt").read_text() == "one\ntwo\nthree\n"
+    assert (book.here / "table.bin").read_bytes() == b"012345xx89"
 
 
 async def test_a_loss_behind_a_cell_that_waited_for_files(book: Book) -> None:

@@ -41,6 +41,23 @@ async def test_a_recipe_makes_what_the_pc_had(notebook: Notebook, desktop: Pc) -
     assert (result.target, result.value) == ("local", "42"), result.error
 
 
+async def test_a_value_is_made_again_on_request_once_the_pc_is_lost(
+    notebook: Notebook, desktop: Pc
+) -> None:
+    """The cells that made it are known here, whoever ran them."""
+    await notebook.run("import sqlite3; path = ':memory:'")
+    await notebook.run("conn = sqlite3.connect(path)")
+    await everything_is_safe(notebook)
+    desktop.lose_power()
+    refused = await notebook.run("conn.execute('select 1')")
+    assert refused.target == "local"
+    assert refused.error.startswith("LeftBehindError: ")
+    assert "%relay rebuild conn" in refused.error
+    made = await notebook.run("%relay rebuild conn")
+    assert made.notices.endswith(" runs again to make conn\n")
+    assert (await notebook.run("conn.execute('select 7').fetchone()")).value == "(7,)"
+
+
 async def test_an_open_file_goes_on_at_its_place(
     notebook: Notebook, desktop: Pc, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
