@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(OneAfterTheOther(Turns(run)), "turns")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One for each core with ``-n auto``, but no more than what these tests were tried with."""
     return min(MOST_WORKERS, os.cpu_count() or 1)

@@ -294,6 +294,7 @@ class TestBarrier:
         assert (time.perf_counter() - began) / 20 < 0.005
         assert linked.asked() == asked
 
+    @pytest.mark.alone
     async def test_its_bound_is_kept_and_what_is_missing_is_named(self, linked: Duo) -> None:
         write(linked.here / "large", os.urandom(256 * MIB))
         (missing,) = await linked.pair.settled(0.4)
