@@ -192,7 +192,9 @@ class Machine:
     @contextlib.contextmanager
     def terminal(self, line: str) -> Iterator[Terminal]:
         """Type a line at a terminal."""
-        with at_terminal(*self._shell(line), env={**os.environ}, controls=True) as person:
+        # The session is the shell's: what enters the machine shall not hear Ctrl-C.
+        shell = self._shell(line, "setsid", "--ctty", "--wait")
+        with at_terminal(*shell, env={**os.environ}) as person:
             person.patience = LONG
             yield person
 
@@ -327,9 +329,10 @@ class Machine:
         }
         return [*me, "env", "-i", *(f"{key}={value}" for key, value in env.items())]
 
-    def _shell(self, line: str, *, online: bool = False) -> list[str]:
+    def _shell(self, line: str, *before: str, online: bool = False) -> list[str]:
         folder = self.source if self.source.exists() else self.home
-        return self._enter(*self._as_me(), "bash", "-c", f"cd {folder} && {line}", online=online)
+        shell = (*before, "bash", "-c", f"cd {folder} && {line}")
+        return self._enter(*self._as_me(), *shell, online=online)
 
     def _own_cgroups(self) -> str:
         """Make cgroups for a service manager; return what a shell does to enter them."""
