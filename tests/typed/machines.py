@@ -240,7 +240,9 @@ class Machine:
         # With the first process of a PID namespace, the kernel ends all others.
         for child in psutil.Process(self._init.pid).children():
             child.kill()
-        for process in (self._init, *self._started):
+        for process in (*self._started, self._init):
+            # It ends with what it has entered the machine for, whose cgroup is free only then.
+            process.wait(LONG)
             _end(process)
         for cgroup in self._cgroups:
             for folder, *_ in os.walk(cgroup, topdown=False):
