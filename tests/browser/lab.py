@@ -58,10 +58,16 @@ class Lab:
         for session in await self.sessions():
             await self._fetch("DELETE", f"/api/sessions/{session['id']}")
 
-    async def _fetch(self, method: str, path: str) -> bytes:
+    async def use_theme(self, name: str) -> None:
+        """Show pages that are opened from now on in a theme, as the menu Settings would."""
+        raw = json.dumps({"raw": json.dumps({"theme": name})})
+        path = "/lab/api/settings/@jupyterlab/apputils-extension:themes"
+        await self._fetch("PUT", path, raw)
+
+    async def _fetch(self, method: str, path: str, body: str | None = None) -> bytes:
         headers = {"Authorization": f"token {self.token}"}
         response = await AsyncHTTPClient().fetch(
-            self.address + path, method=method, headers=headers, request_timeout=SOON
+            self.address + path, method=method, headers=headers, body=body, request_timeout=SOON
         )
         return response.body
 

@@ -156,17 +156,22 @@ async def test_a_pc_that_is_lost_and_comes_back(
     assert notebook.errors == []
 
 
-async def test_files_packages_and_gpus(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
+def with_everything() -> Overview:
+    """A notebook of which there is something to be said in every part of the panel."""
     usage = Usage(0.5, 8, 4 << 30, 16 << 30, (Gpu("RTX 9090", 0.75, 6 << 30, 24 << 30),))
     ready = TargetView("pc", "ready", 1.0, "", "desk", 3.25, True, 1, None, usage)
     local = TargetView("local", "filling", 1.0, "", "box", None, False, None, 1, None)
     conflict = Conflict("work/a.csv", "work/a (pc).csv", "pc", 1.0)
-    overview = Overview(
+    return Overview(
         *("pc", 2, "auto", "rerun", 3, 2, 7, 6, None, 0, (ready, local), (), 0),
         files=FilesView(True, "", {"pc": 3}, (conflict,), 1),
         environments=(EnvironmentView("pc", "ready", "", ("numpy is 2.1 here, 2.0 there",)),),
         moved=None,
     )
+
+
+async def test_files_packages_and_gpus(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
+    overview = with_everything()
     lab.write("all.ipynb", SAYS.format(said=overview.to_json()), "%relay local")
     await notebook.open("all.ipynb")
     await notebook.run(1)

@@ -30,12 +30,13 @@ class Terminal:
     def __init__(self, process: subprocess.Popen[bytes], ours: int) -> None:
         self.process = process
         self.text = ""
+        self.patience = SOON
         self._ours = ours
         self._seen = 0
 
     def says(self, text: str) -> str:
         """Wait until it says ``text``, behind what was waited for before; all that it has said."""
-        deadline = time.monotonic() + SOON
+        deadline = time.monotonic() + self.patience
         while text not in self.text[self._seen :]:
             assert time.monotonic() < deadline, f"{text!r} was not said: {self.text}"
             assert self._read(deadline - time.monotonic()), f"no {text!r} to the end: {self.text}"
@@ -53,7 +54,7 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for its end; the exit status."""
-        deadline = time.monotonic() + SOON
+        deadline = time.monotonic() + self.patience
         while self._read(deadline - time.monotonic()):
             assert time.monotonic() < deadline, f"it does not end: {self.text}"
         return self.process.wait(SOON)

@@ -41,7 +41,7 @@ _ROAD = re.compile(r"PIP_|SSL_CERT|(https?|no)_proxy$", re.IGNORECASE)
 _INIT = """
 set -e
 hostname "$NAME"
-for file in passwd shadow group hosts; do mount --bind "$FOLDER/$file" "/etc/$file"; done
+mount --bind "$FOLDER/etc" /etc
 mount -t tmpfs none /run/systemd
 mkdir -p /run/systemd/system /run/sshd
 # The interpreter of the tests may lie where only root gets.
@@ -54,12 +54,13 @@ case "$PYTHON" in
     mount --rbind "$FOLDER/python" "$PYTHON" ;;
 esac
 echo ready
-exec sleep infinity
+# As the first process of a machine does: it lets those end whose parents are gone.
+exec bash -c 'while :; do sleep 3600 & wait $!; done'
 """
 
 _SSHD_CONFIG = """\
 {listen}
-HostKey {folder}/host_key
+HostKey /etc/ssh/ssh_host_ed25519_key
 PasswordAuthentication yes
 UsePAM no
 PidFile none
@@ -156,6 +157,11 @@ class Machine:
         self.give(self.source)
 
     @property
+    def etc(self) -> Path:
+        """Its settings."""
+        return self.folder / "etc"
+
+    @property
     def source(self) -> Path:
         """The checkout."""
         return self.home / "relay-kernel"
@@ -186,7 +192,10 @@ class Machine:
     @contextlib.contextmanager
     def terminal(self, line: str) -> Iterator[Terminal]:
         """Type a line at a terminal."""
-        with at_terminal(*self._shell(line), env={**os.environ}, controls=True) as person:
+        # The session is the shell's: what enters the machine shall not hear Ctrl-C.
+        shell = self._shell(line, "setsid", "--ctty", "--wait")
+        with at_terminal(*shell, env={**os.environ}) as person:
+            person.patience = LONG
             yield person
 
     def trusts_and_is_let_in_by(self, other: Machine, name: str) -> None:
@@ -196,7 +205,7 @@ class Machine:
             folder.mkdir(mode=0o700, exist_ok=True)
         if not (ssh / "id_ed25519").exists():
             make_key(ssh / "id_ed25519")
-        key = (other.folder / "host_key.pub").read_text()
+        key = (other.etc / "ssh" / "ssh_host_ed25519_key.pub").read_text()
         with (ssh / "known_hosts").open("a") as known:
             known.write(f"{name} {key}")
         with (theirs / "authorized_keys").open("a") as let_in:
@@ -231,7 +240,9 @@ class Machine:
         # With the first process of a PID namespace, the kernel ends all others.
         for child in psutil.Process(self._init.pid).children():
             child.kill()
-        for process in (self._init, *self._started):
+        for process in (*self._started, self._init):
+            # It ends with what it has entered the machine for, whose cgroup is free only then.
+            process.wait(LONG)
             _end(process)
         for cgroup in self._cgroups:
             for folder, *_ in os.walk(cgroup, topdown=False):
@@ -249,11 +260,14 @@ class Machine:
         shadow = [f"me:{digest}:19000:0:99999:7:::", "root:*:19000:0:99999:7:::"]
         hosts = ["127.0.0.1 localhost", *(f"{address} {name}" for address, name in names.items())]
         group = [*_lines("/etc/group"), f"me:x:{UID}:"]
-        for file, lines in (("passwd", passwd), ("shadow", shadow), ("hosts", hosts)):
-            (self.folder / file).write_text("".join(f"{line}\n" for line in lines if line))
-        (self.folder / "group").write_text("".join(f"{line}\n" for line in group))
-        (self.folder / "shadow").chmod(0o600)
-        make_key(self.folder / "host_key")
+        # All of it: a file that is mounted over another goes when that one is replaced.
+        subprocess.run(["cp", "-a", "/etc", str(self.etc)], check=True)
+        written = {"passwd": passwd, "shadow": shadow, "hosts": hosts, "group": group}
+        for file, lines in written.items():
+            (self.etc / file).write_text("".join(f"{line}\n" for line in lines if line))
+        for key in (self.etc / "ssh").glob("ssh_host_*"):
+            key.unlink()
+        make_key(self.etc / "ssh" / "ssh_host_ed25519_key")
         self.give(self.home)
 
     def _boot(self) -> subprocess.Popen[bytes]:
@@ -281,7 +295,7 @@ class Machine:
     def _start_sshd(self, listens: tuple[str, ...]) -> None:
         config = self.folder / "sshd_config"
         listen = "\n".join(f"ListenAddress {address}" for address in listens)
-        config.write_text(_SSHD_CONFIG.format(listen=listen, folder=self.folder))
+        config.write_text(_SSHD_CONFIG.format(listen=listen))
         sshd = subprocess.Popen(
             self._enter(find_sshd(), "-D", "-e", "-f", str(config)),
             stdin=subprocess.DEVNULL,
@@ -317,9 +331,10 @@ class Machine:
         }
         return [*me, "env", "-i", *(f"{key}={value}" for key, value in env.items())]
 
-    def _shell(self, line: str, *, online: bool = False) -> list[str]:
+    def _shell(self, line: str, *before: str, online: bool = False) -> list[str]:
         folder = self.source if self.source.exists() else self.home
-        return self._enter(*self._as_me(), "bash", "-c", f"cd {folder} && {line}", online=online)
+        shell = (*before, "bash", "-c", f"cd {folder} && {line}")
+        return self._enter(*self._as_me(), *shell, online=online)
 
     def _own_cgroups(self) -> str:
         """Make cgroups for a service manager; return what a shell does to enter them."""

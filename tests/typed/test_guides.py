@@ -88,7 +88,7 @@ def test_a_pc_that_the_server_dials(server: Machine, pc: Machine) -> None:
         assert "Number of key(s) added: 1" in person.text
     server.run("ssh me@192.0.2.7 true")
     with server.terminal("relay add pc --ssh me@192.0.2.7") as person:
-        accept(person, server, "pc is ready: cells run there whenever it is on.")
+        accept(person, pc, "pc is ready: cells run there whenever it is on.")
         assert person.end() == 0, person.text
     assert "a cell there and back" in person.text
     assert "fault" not in person.text
@@ -96,12 +96,13 @@ def test_a_pc_that_the_server_dials(server: Machine, pc: Machine) -> None:
     server.run("relay remove pc")
 
 
-def accept(person: Terminal, machine: Machine, then: str) -> None:
-    """Compare the host key, as the line says that is shown, and accept it."""
+def accept(person: Terminal, other: Machine, then: str) -> None:
+    """Compare the host key on the other machine, with the line that is shown, and accept it."""
     person.says("Compare it on that machine: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub")
+    there = other.run("ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub")
+    assert f"ED25519 {there.split()[1]}" in person.text
     person.answer("Is it the same?", "y")
     person.says(then)
-    assert machine.home.is_dir()
 
 
 def test_a_pc_that_dials_in_from_every_boot_on(server: Machine, equipped: Machine) -> None:
@@ -109,7 +110,7 @@ def test_a_pc_that_dials_in_from_every_boot_on(server: Machine, equipped: Machin
     pc = equipped
     server.run("relay add pc --dials-in")
     with pc.terminal(JOIN) as person:
-        accept(person, pc, "if the server does not know this PC yet, run there:")
+        accept(person, server, "if the server does not know this PC yet, run there:")
         (line,) = re.findall(r"relay add pc --dials-in --key '.+'", person.says("'\n"))
         server.run(f"{line} --yes")
         person.says("joined me@srv.example.org as pc")
