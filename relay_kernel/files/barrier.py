@@ -65,24 +65,34 @@ class Barrier:
             linked: a link is not waited for: where there is none, this answers at once.
 
         Returns:
-            What is not there yet: ``path``, ``size`` in bytes, ``why``. Empty: all is there.
+            What is not there yet: ``path``, ``size`` in bytes, ``why``. Empty: all is there. The
+            folder itself, where it could not even be looked at in time.
         """
+        looked = False
         async with _within(bound):
             await self._pair.driver.settle(now=True)
+            looked = True
             return await self._wait(TARGET, beside, linked=linked)
-        return self.missing(TARGET)
+        return self.missing(TARGET) or self._unseen(looked=looked)
 
     async def fetched(
         self, bound: float, beside: frozenset[bytes] = frozenset(), *, linked: bool = False
     ) -> list[dict[str, Any]]:
         """Wait until everything that is at the target now is here; see :meth:`settled`."""
+        looked = False
         async with _within(bound):
             while not await self._look_there():
                 if linked:
                     break
                 await self._movement()
+            looked = True
             return await self._wait(SERVER, beside, linked=linked)
-        return self.missing(SERVER)
+        return self.missing(SERVER) or self._unseen(looked=looked or self._pair.work is None)
+
+    def _unseen(self, *, looked: bool) -> list[dict[str, Any]]:
+        """The folder, unless it was looked at: what is new in it is not known then."""
+        found = {"path": f"~/{self._pair.folder}", "size": 0, "why": "is still being looked at"}
+        return [] if looked else [found]
 
     async def _look_there(self) -> bool:
         """Have the target look at what happened a moment ago; false: it is not linked."""

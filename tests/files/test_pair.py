@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -300,6 +301,20 @@ class TestBarrier:
         (missing,) = await linked.pair.settled(0.4)
         assert (missing["path"], missing["size"]) == ("large", 256 * MIB)
         await linked.equal()
+
+    @pytest.mark.parametrize("end", ["here", "there"])
+    async def test_a_look_that_takes_longer_is_told(self, linked: Duo, end: str) -> None:
+        """A cell would begin without files that nobody has seen yet, and without a word."""
+        assert linked.end is not None
+        drivers = {"here": linked.driver, "there": linked.end._served[NAME].driver}
+        go_on = threading.Event()
+        busy = asyncio.ensure_future(drivers[end].work(go_on.wait))
+        wait = linked.pair.settled if end == "here" else linked.pair.fetched
+        (missing,) = await wait(0.2)
+        assert missing == {"path": "~/work", "size": 0, "why": "is still being looked at"}
+        go_on.set()
+        await busy
+        assert await wait(SOON) == []
 
     async def test_without_a_link_it_names_what_is_new(self, linked: Duo) -> None:
         await linked.cut()
