@@ -93,15 +93,18 @@ class Handlers:
         main = threading.get_ident()
 
         async def execute_request(stream, ident, parent):
-            self._let_no_output_drop()
+            count = self.state.shell.execution_count
             on_main = threading.get_ident() == main
-            if on_main and not parent["content"].get("silent"):
-                self._prepare(parent["content"].get("code", ""))
             try:
+                self._let_no_output_drop()
+                if on_main and not parent["content"].get("silent"):
+                    self._prepare(parent["content"].get("code", ""))
                 with contextlib.nullcontext() if on_main else self.state.turns.cell():
                     result = execute(stream, ident, parent)
                     if inspect.isawaitable(result):
                         await result
+            except KeyboardInterrupt:
+                self._end_interrupted(stream, ident, parent, count)
             finally:
                 if on_main:
                     # The loop runs this when the present message is done with, before the next.
@@ -109,6 +112,26 @@ class Handlers:
                     loop.call_soon(self._capture_now, stream, ident, parent)
 
         return execute_request
+
+    def _end_interrupted(self, stream, ident, parent, count):
+        """Answer for a cell whose interrupt came just before its first line, or after its last.
+
+        There it meets code of ipykernel, which gives the cell up without a reply.
+        """
+        said = "interrupted just before the cell began, or as it ended"
+        error = {
+            "ename": "KeyboardInterrupt",
+            "evalue": said,
+            "traceback": [f"KeyboardInterrupt: {said}"],
+        }
+        kernel = self.kernel
+        kernel.send_response(kernel.iopub_socket, "error", error)
+        content = {"status": "error", "execution_count": count, **error}
+        content.update(user_expressions={}, payload=[])
+        metadata = kernel.finish_metadata(parent, kernel.init_metadata(parent), content)
+        kernel.session.send(
+            stream, "execute_reply", content, parent, metadata=metadata, ident=ident
+        )
 
     def _prepare(self, code):
         """Make ready what a cell may use; it runs in any case."""
