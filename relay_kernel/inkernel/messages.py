@@ -104,7 +104,12 @@ class Handlers:
                     if inspect.isawaitable(result):
                         await result
             except KeyboardInterrupt:
-                self._end_interrupted(stream, ident, parent, count)
+                said = "interrupted just before the cell began, or as it ended"
+                self._answer_for_it(stream, ident, parent, count, "KeyboardInterrupt", said)
+            except Exception as error:
+                self.kernel.log.error("relay: a cell was given up", exc_info=True)
+                kind, said = type(error).__name__, f"the kernel gave the cell up: {error}"
+                self._answer_for_it(stream, ident, parent, count, kind, said)
             finally:
                 if on_main:
                     # The loop runs this when the present message is done with, before the next.
@@ -113,18 +118,13 @@ class Handlers:
 
         return execute_request
 
-    def _end_interrupted(self, stream, ident, parent, count):
-        """Answer for a cell whose interrupt came just before its first line, or after its last.
+    def _answer_for_it(self, stream, ident, parent, count, kind, said):
+        """Send the error reply that ipykernel owes: its own code was hit, not that of the cell.
 
-        There it meets code of ipykernel, which gives the cell up without a reply.
+        It would give the cell up without a word, and whoever waits for it would for ever.
         """
-        said = "interrupted just before the cell began, or as it ended"
-        error = {
-            "ename": "KeyboardInterrupt",
-            "evalue": said,
-            "traceback": [f"KeyboardInterrupt: {said}"],
-        }
         kernel = self.kernel
+        error = {"ename": kind, "evalue": said, "traceback": [f"{kind}: {said}"]}
         kernel.send_response(kernel.iopub_socket, "error", error)
         content = {"status": "error", "execution_count": count, **error}
         content.update(user_expressions={}, payload=[])

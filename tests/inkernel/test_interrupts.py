@@ -1,4 +1,4 @@
-"""An interrupt that meets ipykernel's own code, right before or behind that of the cell."""
+"""What meets ipykernel's own code, right before or behind a cell's: it sends no reply then."""
 
 from __future__ import annotations
 
@@ -41,3 +41,16 @@ def test_a_cell_whose_end_is_interrupted_is_answered_with_its_own_count(pair: Pa
     assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
     assert reply["execution_count"] == pair.b.output[0]["content"]["execution_count"]
     pair.b.check("assert done == 1; del timer")
+
+
+def test_a_cell_that_the_kernel_gives_up_is_answered(pair: Pair) -> None:
+    """Something of the user's that breaks what ipykernel does beside the cell."""
+    pair.b.check(
+        "kernel = get_ipython().kernel; kept = kernel.finish_metadata\n"
+        "def broken(*args):\n    kernel.finish_metadata = kept; raise ValueError('no')"
+    )
+    pair.b.run("kernel.finish_metadata = broken")
+    reply = pair.b.reply
+    assert (reply["status"], reply["ename"]) == ("error", "ValueError")
+    assert reply["evalue"] == "the kernel gave the cell up: no"
+    pair.b.check("del kernel, kept, broken")
