@@ -31,6 +31,57 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 #: What is ours in the page; all else is JupyterLab's.
 OURS = (".relay-Panel", ".relay-ItemBox", ".relay-Badge")
 
+#: Texts with less contrast than WCAG 2.2 asks for (1.4.3, AA): 4.5, or 3 where they are large; and
+#: marks, which are hidden from readers and say nothing alone, with less than 3 (1.4.11).
+FAINT = """
+(roots) => {
+  const context = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const channels = (colour) => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    const [red, green, blue, alpha] = context.getImageData(0, 0, 1, 1).data;
+    return [red, green, blue, alpha / 255];
+  };
+  const over = ([r, g, b, a], below) =>
+    [r, g, b].map((channel, at) => a * channel + (1 - a) * below[at]);
+  const behind = (element) => {
+    const layers = [];
+    for (let at = element; at; at = at.parentElement) {
+      layers.push(channels(getComputedStyle(at).backgroundColor));
+      if (layers.at(-1)[3] === 1) break;
+    }
+    return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
+  };
+  const opacity = (element) =>
+    (element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1);
+  const light = (colour) => {
+    const [r, g, b] = colour.map((channel) => {
+      const share = channel / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const texts = roots.flatMap((root) => [...document.querySelectorAll(`${root}, ${root} *`)])
+    .filter((element) => element.checkVisibility() && !element.matches(":disabled"))
+    .filter((element) => [...element.childNodes].some(
+      (node) => node.nodeType === Node.TEXT_NODE && node.data.trim()));
+  const looked = texts.map((element) => {
+    const style = getComputedStyle(element);
+    const ground = behind(element);
+    const [r, g, b, alpha] = channels(style.color);
+    const ink = over([r, g, b, alpha * opacity(element)], ground);
+    const lights = [light(ink), light(ground)].sort((one, other) => other - one);
+    const size = parseFloat(style.fontSize);
+    const mark = element.ariaHidden === "true";
+    const large = mark || size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    const ratio = (lights[0] + 0.05) / (lights[1] + 0.05);
+    return {text: element.textContent.trim().slice(0, 60), ratio, enough: large ? 3 : 4.5};
+  });
+  return [looked.length, looked.filter(({ratio, enough}) => ratio < enough)];
+}
+"""
+
 
 @pytest_asyncio.fixture(loop_scope="package", params=THEMES)
 async def theme(request: pytest.FixtureRequest, lab: Lab) -> AsyncIterator[str]:
@@ -76,7 +127,7 @@ async def test_axe_finds_nothing(
 ) -> None:
     """Names and roles of all that the panel, the item and the badges can show.
 
-    Not contrast: axe-core finds that rule inapplicable here, and says nothing of it.
+    And whether their texts can be read: axe-core finds that rule inapplicable here.
     """
     name = f"look-{application}-{theme}.ipynb"
     (lab.folder / "said").unlink(missing_ok=True)
@@ -91,6 +142,9 @@ async def test_axe_finds_nothing(
     await expect(notebook.badge(0)).to_be_visible()
     await notebook.picture(f"look-{application}-{theme}")
     assert await complaints(notebook) == []
+    looked_at, faint = await notebook.page.evaluate(FAINT, list(OURS))
+    assert looked_at > 30
+    assert faint == []
     (lab.folder / "said").touch()
 
 
