@@ -11,7 +11,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from relay_kernel.core.overview import LeftBehind, Move
-from tests.browser.test_panel import GATED, SAYS, with_a_conflict, with_everything
+from tests.browser.test_panel import GATED, with_a_conflict, with_everything, write_saying
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -130,8 +130,7 @@ async def test_axe_finds_nothing(
     And whether their texts can be read: axe-core finds that rule inapplicable here.
     """
     name = f"look-{application}-{theme}.ipynb"
-    (lab.folder / "said").unlink(missing_ok=True)
-    lab.write(name, SAYS.format(said=everything(lab)), "%relay local")
+    gate = write_saying(lab, name, everything(lab))
     opening = notebook.open if application == "lab" else notebook.open_in_notebook
     await opening(name)
     await notebook.run(1)
@@ -145,7 +144,7 @@ async def test_axe_finds_nothing(
     looked_at, faint = await notebook.page.evaluate(FAINT, list(OURS))
     assert looked_at > 30
     assert faint == []
-    (lab.folder / "said").touch()
+    gate.touch()
 
 
 async def test_notebook_tells_that_the_role_moved(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import expect
@@ -20,6 +20,7 @@ from relay_kernel.core.overview import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from tests.browser.lab import Lab
     from tests.browser.page import NotebookPage
@@ -47,6 +48,14 @@ while not os.path.exists("said"):
     comm.send({said!r})
     time.sleep(0.1)
 """
+
+
+def write_saying(lab: Lab, name: str, said: dict[str, Any]) -> Path:
+    """A notebook whose first cell says ``said``, as R would, until there is the file returned."""
+    gate = (lab.folder / name).with_name("said")
+    gate.unlink(missing_ok=True)
+    lab.write(name, SAYS.format(said=said), "%relay local")
+    return gate
 
 
 async def test_the_item_the_panel_and_the_switch(
@@ -171,8 +180,7 @@ def with_everything() -> Overview:
 
 
 async def test_files_packages_and_gpus(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
-    overview = with_everything()
-    lab.write("all.ipynb", SAYS.format(said=overview.to_json()), "%relay local")
+    gate = write_saying(lab, "all.ipynb", with_everything().to_json())
     await notebook.open("all.ipynb")
     await notebook.run(1)
     await notebook.start(0)
@@ -189,7 +197,7 @@ async def test_files_packages_and_gpus(lab: Lab, notebook: NotebookPage, desktop
     await expect(notebook.panel).to_contain_text("3 files on the way to or from pc")
     await expect(notebook.panel.get_by_role("list", name="Differences")).to_contain_text("numpy")
     await notebook.picture("panel-all")
-    (lab.folder / "said").touch()
+    gate.touch()
     await notebook.has_ended(0)
     assert notebook.errors == []
 
@@ -224,8 +232,7 @@ async def test_both_versions_of_a_conflict_can_be_opened(
     lab: Lab, notebook: NotebookPage, desktop: Pc
 ) -> None:
     """With the keyboard alone, from the item to the file."""
-    said = with_a_conflict(lab).to_json()
-    lab.write("sub/conflict.ipynb", SAYS.format(said=said), "%relay local")
+    gate = write_saying(lab, "sub/conflict.ipynb", with_a_conflict(lab).to_json())
     await notebook.open("sub/conflict.ipynb")
     await notebook.run(1)
     await notebook.start(0)
@@ -248,7 +255,7 @@ async def test_both_versions_of_a_conflict_can_be_opened(
     # The panel is that of the notebook that was in front last.
     await ours.click()
     await expect(editor).to_have_text("what the server has")
-    (lab.folder / "sub" / "said").touch()
+    gate.touch()
     assert notebook.errors == []
 
 
@@ -256,9 +263,7 @@ async def test_a_version_is_opened_from_notebook(
     lab: Lab, notebook: NotebookPage, desktop: Pc
 ) -> None:
     """Which opens it in a tab of the browser, and does not say what folder it shows."""
-    said = with_a_conflict(lab).to_json()
-    lab.write("sub/seven.ipynb", SAYS.format(said=said), "%relay local")
-    (lab.folder / "sub" / "said").unlink(missing_ok=True)
+    gate = write_saying(lab, "sub/seven.ipynb", with_a_conflict(lab).to_json())
     await notebook.open_in_notebook("sub/seven.ipynb")
     await notebook.run(1)
     await notebook.start(0)
@@ -269,7 +274,7 @@ async def test_a_version_is_opened_from_notebook(
         await notebook.opener("Open the version of pc, ~/work/sub/a (pc).txt").click()
     opened = await opening.value
     await expect(opened.locator(".jp-FileEditor .cm-content")).to_have_text("what the PC had")
-    (lab.folder / "sub" / "said").touch()
+    gate.touch()
     assert [error for error in notebook.errors if "relay-kernel" in error] == []
 
 
