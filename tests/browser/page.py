@@ -165,6 +165,12 @@ class NotebookPage:
         """What opens one version of a file that has two."""
         return self.panel.get_by_role("button", name=name, exact=True)
 
+    async def tab_to(self, button: Locator) -> bool:
+        """Press Tab; whether that leads to ``button``."""
+        await self.page.keyboard.press("Tab")
+        focused = await self.page.evaluate("document.activeElement?.ariaLabel")
+        return await button.count() == 1 and focused == await button.get_attribute("aria-label")
+
     def badge(self, number: int) -> Locator:
         """Where a cell ran, below its number."""
         return self.cell(number).locator(".relay-Badge")

@@ -20,5 +20,8 @@ export const fill = (parent, ...children) => {
   const same =
     made.length === parent.childNodes.length &&
     made.every((each, index) => each.isEqualNode(parent.childNodes[index]));
-  if (!same) parent.replaceChildren(...made);
+  if (same) return;
+  const focused = parent.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+  parent.replaceChildren(...made);
+  if (focused) parent.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
 };
