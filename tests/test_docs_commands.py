@@ -107,10 +107,7 @@ RUN = {
 RUN_OTHERWISE = {
     "jupyter lab": ("tests/browser/lab.py", "with a port and a folder of the test"),
     "sudo nginx -t": ("tests/browser/nginx.py", "as root already, with the guide's file alone"),
-    (
-        'python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" '
-        "&& .venv/bin/pytest -n auto --dist worksteal"
-    ): (
+    'python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" && .venv/bin/pytest': (
         ".ci/run",
         "it takes the line from README.md, and so runs these tests",
     ),

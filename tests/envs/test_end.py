@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -59,12 +60,20 @@ async def builder(places: Places, **hello: Any) -> AsyncIterator[tuple[Line, lis
     await reaped()
 
 
+def builders() -> list[psutil.Process]:
+    """Those of this process that run, and not what multiprocessing has started in it."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if not any("resource_tracker" in word for word in child.cmdline()):
+                found.append(child)
+    return found
+
+
 async def reaped() -> None:
     """Wait until no builder runs any more, and asyncio knows that."""
     async with asyncio.timeout(20):
-        while psutil.Process().children() or any(
-            "waitpid-" in thread.name for thread in threading.enumerate()
-        ):
+        while builders() or any("waitpid-" in thread.name for thread in threading.enumerate()):
             await asyncio.sleep(0.01)
     for _ in range(5):
         await asyncio.sleep(0)
