@@ -111,9 +111,17 @@ class NotebookPage:
 
     async def start(self, number: int) -> None:
         """Select a cell and run it, as a click and Ctrl+Enter do."""
-        await self.prompt(number).click()
-        await self.page.keyboard.press("Control+Enter")
-        await expect(self.prompt(number)).to_have_text(_STARTED)
+        # A page that is just opened may not hear the first key yet.
+        for timeout in (10_000, 20_000, None):
+            await self.prompt(number).click()
+            await self.page.keyboard.press("Control+Enter")
+            try:
+                await expect(self.prompt(number)).to_have_text(_STARTED, timeout=timeout)
+            except AssertionError:
+                if timeout is None:
+                    raise
+            else:
+                return
 
     async def has_ended(self, number: int) -> None:
         """Wait until a cell has its number."""
