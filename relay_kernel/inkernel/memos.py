@@ -69,7 +69,8 @@ class _Probe(pickle.Pickler):
         self._file.truncate()
         try:
             self.dump(thing)
-        except _NotMet:
+        except (_NotMet, pickle.PicklingError):
+            # The latter: a PickleBuffer, which this protocol can only refer to.
             return False
         return self._file.getvalue()[2:3] in (b"h", b"j")
 

@@ -55,6 +55,7 @@ def test_it_knows_what_was_met_and_what_is_only_equal(large: tuple[LargeMemo, li
     """Two variables would be taken for one, or one for two."""
     memo, value = large
     others = [[5], [], {}, set(), Thing(), Told(), bytearray(3), ([1],), Told]
+    others.append(pickle.PickleBuffer(b"abc"))
     for _ in range(2):
         assert all(memo.holds(id(each), each) for each in value[-3:] + value[:3])
         assert not any(memo.holds(id(each), each) for each in others)

@@ -722,6 +722,17 @@ assert ax.lines[0] is line and line.get_color() == "C3" and ax.figure is fig and
 assert len(ay.patches) == 1 and fig._suptitle.get_text() == "t"
 fig.canvas.draw()
 
+# memory that a library packs by itself, beside very many objects
+import pickle
+class Column:
+    def __init__(self, data): self.data = bytes(data)
+    def __reduce_ex__(self, protocol): return Column, (pickle.PickleBuffer(self.data),)
+column = Column(b"abc"); many = [[number] for number in range(30_000)]
+---
+many[7].append(column.data); large = Column(bytes(100_000))
+---
+assert many[7] == [7, b"abc"] and column.data == b"abc" and large.data == bytes(100_000) and many[-1] == [29_999]
+
 # figures that pyplot holds open
 import matplotlib; matplotlib.use("agg")
 import matplotlib.pyplot as plt
