@@ -100,6 +100,7 @@ async def jupyterlab(folder: Path, relay_home: Path) -> AsyncIterator[Lab]:
         *(f"--IdentityProvider.token={token}", "--ServerApp.port=0"),
         f"--LabServerApp.extra_labextensions_path={folder / 'labextensions'}",
         *(
+            "--JupyterNotebookApp.expose_app_in_browser=True",
             "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         ),

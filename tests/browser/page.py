@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _ENDED = re.compile(r"\[\d+\]:")
 _ON_PC = re.compile(r"pc\s*ready\s*runs the cells")
 _STARTED = re.compile(r"\[(\*|\d+)\]:")
+#: Of Notebook 7, whose light says "idle" also before there is a kernel.
+_IS_IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.kernelDisplayStatus === 'idle'"
 
 
 class NotebookPage:
@@ -57,7 +59,7 @@ class NotebookPage:
         """Open a notebook in Notebook 7, and wait until its kernel is idle."""
         place = f"/notebooks/{name}?token={self.lab.token}"
         await self.page.goto(self.lab.address + place)
-        await expect(self.light).to_have_attribute("data-status", "idle")
+        await self.page.wait_for_function(_IS_IDLE)
 
     async def is_on_pc(self, cell: int) -> None:
         """Wait until the PC holds the state, and see with a cell of ``%relay`` that it runs."""
@@ -111,17 +113,9 @@ class NotebookPage:
 
     async def start(self, number: int) -> None:
         """Select a cell and run it, as a click and Ctrl+Enter do."""
-        # A page that is just opened may not hear the first key yet.
-        for timeout in (10_000, 20_000, None):
-            await self.prompt(number).click()
-            await self.page.keyboard.press("Control+Enter")
-            try:
-                await expect(self.prompt(number)).to_have_text(_STARTED, timeout=timeout)
-            except AssertionError:
-                if timeout is None:
-                    raise
-            else:
-                return
+        await self.prompt(number).click()
+        await self.page.keyboard.press("Control+Enter")
+        await expect(self.prompt(number)).to_have_text(_STARTED)
 
     async def has_ended(self, number: int) -> None:
         """Wait until a cell has its number."""

@@ -40,22 +40,25 @@ print("waits", flush=True)
 while not os.path.exists({name!r}):
     time.sleep(0.05)
 """
-#: Says over the comm what R says there, since not all of it can be brought about here.
+#: Says over the comm what R says there, since not all of it can be brought about here; and that
+#: the cell itself runs, which R says too.
 SAYS = """\
 import os, time
 from comm import create_comm
 comm = create_comm(target_name="made-up", comm_id="relay")
-while not os.path.exists("said"):
-    comm.send({said!r})
+said = {said!r}
+message = get_ipython().kernel.get_parent()["header"]["msg_id"]
+said["running"] = dict(cell=1, message=message, target=said["primary"])
+while not os.path.exists({gate!r}):
+    comm.send(said)
     time.sleep(0.02)
 """
 
 
 def write_saying(lab: Lab, name: str, said: dict[str, Any]) -> Path:
     """A notebook whose first cell says ``said``, as R would, until there is the file returned."""
-    gate = (lab.folder / name).with_name("said")
-    gate.unlink(missing_ok=True)
-    lab.write(name, SAYS.format(said=said), "%relay local")
+    gate = (lab.folder / name).with_suffix(".said")
+    lab.write(name, SAYS.format(said=said, gate=gate.name), "%relay local")
     return gate
 
 
