@@ -14,8 +14,7 @@ from tests.browser.lab import jupyterlab
 from tests.browser.page import NotebookPage
 from tests.e2e.rig import SOON
 from tests.envs.conftest import cache, env, kernel_env
-from tests.envs.rig import World
-from tests.sshd import Sshd
+from tests.envs.rig import a_world
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from relay_kernel.settings.paths import Places
     from tests.browser.lab import Lab
-    from tests.envs.rig import Env
+    from tests.envs.rig import Env, World
 
 __all__ = ["cache", "env", "kernel_env"]
 
@@ -49,13 +48,8 @@ async def world(
     """A server whose kernel ``mine`` has an environment of its own, and a PC that is on."""
     data = tmp_path / "lab" / "data"
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(data))
-    with Sshd(tmp_path / "pc", env={"UV_CACHE_DIR": cache, "UV_OFFLINE": "1"}) as sshd:
-        sshd.install_agent()
-        sshd.pair(places)
-        world = World(places, sshd, data)
-        world.configure()
+    with a_world(places, tmp_path, data, {"UV_CACHE_DIR": cache, "UV_OFFLINE": "1"}) as world:
         yield world
-        world.close()
 
 
 @pytest_asyncio.fixture(loop_scope="package")

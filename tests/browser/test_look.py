@@ -11,7 +11,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from relay_kernel.core.overview import LeftBehind, Move
-from tests.browser.test_panel import GATED, with_a_conflict, with_everything, write_saying
+from tests.browser.test_panel import GATED, open_saying, with_a_conflict, with_everything
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -129,12 +129,9 @@ async def test_axe_finds_nothing(
 
     And whether their texts can be read: axe-core finds that rule inapplicable here.
     """
-    name = f"look-{application}-{theme}.ipynb"
-    gate = write_saying(lab, name, everything(lab))
     opening = notebook.open if application == "lab" else notebook.open_in_notebook
-    await opening(name)
-    await notebook.run(1)
-    await notebook.start(0)
+    name = f"look-{application}-{theme}.ipynb"
+    gate = await open_saying(notebook, opening, name, everything(lab))
     await expect(notebook.item).to_contain_text("pc lost")
     await notebook.item.click()
     await expect(notebook.card("pc")).to_contain_text("lost")

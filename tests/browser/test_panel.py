@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tests.browser.page import NotebookPage
     from tests.e2e.rig import Pc
 
+    Opening = Callable[[str], Awaitable[None]]
+
 pytestmark = [
     pytest.mark.asyncio(loop_scope="package"),
     pytest.mark.browser,
@@ -55,10 +57,22 @@ while not os.path.exists({gate!r}):
 """
 
 
-def write_saying(lab: Lab, name: str, said: dict[str, Any]) -> Path:
-    """A notebook whose first cell says ``said``, as R would, until there is the file returned."""
-    gate = (lab.folder / name).with_suffix(".said")
-    lab.write(name, SAYS.format(said=said, gate=gate.name), "%relay local")
+async def open_saying(
+    notebook: NotebookPage, opening: Opening, name: str, said: dict[str, Any]
+) -> Path:
+    """Open a notebook whose first cell says ``said``, as R would, until there is the file returned.
+
+    Args:
+        notebook: an empty tab.
+        opening: one of its two ways to open a notebook.
+        name: of the new notebook.
+        said: an overview, as JSON.
+    """
+    gate = (notebook.lab.folder / name).with_suffix(".said")
+    notebook.lab.write(name, SAYS.format(said=said, gate=gate.name), "%relay local")
+    await opening(name)
+    await notebook.run(1)
+    await notebook.start(0)
     return gate
 
 
@@ -184,10 +198,8 @@ def with_everything() -> Overview:
 
 
 async def test_files_packages_and_gpus(lab: Lab, notebook: NotebookPage, desktop: Pc) -> None:
-    gate = write_saying(lab, "all.ipynb", with_everything().to_json())
-    await notebook.open("all.ipynb")
-    await notebook.run(1)
-    await notebook.start(0)
+    said = with_everything().to_json()
+    gate = await open_saying(notebook, notebook.open, "all.ipynb", said)
     parts = ("pc", "safe up to [6] of [7]", "3 files pending", "1 conflict")
     await expect(notebook.item).to_contain_text(" · ".join(parts))
     await notebook.item.click()
@@ -236,10 +248,8 @@ async def test_both_versions_of_a_conflict_can_be_opened(
     lab: Lab, notebook: NotebookPage, desktop: Pc
 ) -> None:
     """With the keyboard alone, from the item to the file."""
-    gate = write_saying(lab, "sub/conflict.ipynb", with_a_conflict(lab).to_json())
-    await notebook.open("sub/conflict.ipynb")
-    await notebook.run(1)
-    await notebook.start(0)
+    said = with_a_conflict(lab).to_json()
+    gate = await open_saying(notebook, notebook.open, "sub/conflict.ipynb", said)
     await expect(notebook.item).to_contain_text("2 conflicts")
     await notebook.item.focus()
     keyboard = notebook.page.keyboard
@@ -267,10 +277,8 @@ async def test_a_version_is_opened_from_notebook(
     lab: Lab, notebook: NotebookPage, desktop: Pc
 ) -> None:
     """Which opens it in a tab of the browser, and does not say what folder it shows."""
-    gate = write_saying(lab, "sub/seven.ipynb", with_a_conflict(lab).to_json())
-    await notebook.open_in_notebook("sub/seven.ipynb")
-    await notebook.run(1)
-    await notebook.start(0)
+    said = with_a_conflict(lab).to_json()
+    gate = await open_saying(notebook, notebook.open_in_notebook, "sub/seven.ipynb", said)
     await expect(notebook.item).to_contain_text("2 conflicts")
     await notebook.item.click()
     await expect(notebook.panel.get_by_role("button")).to_have_count(2)

@@ -21,7 +21,7 @@ from tests.cli.test_pairing import end_agents
 from tests.cli.units import relay_alone, written
 from tests.files.real import Real
 from tests.hub.test_joined import server_with
-from tests.sshd import Sshd, make_key
+from tests.sshd import Sshd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,18 +58,6 @@ def facts(said: Said) -> Any:
     """The one object that a command printed, which did what was asked."""
     assert (said.status, said.errors) == (0, "")
     return json.loads(said.output)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    (tmp_path / "user").mkdir()
-    return tmp_path / "user"
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> str:
-    return make_key(tmp_path / "key").with_suffix(".pub").read_text().strip()
 
 
 class TestAdd:

@@ -8,24 +8,11 @@ import pytest
 
 from relay_kernel.settings.config import load_config
 from tests.cli.test_add import relay
-from tests.sshd import make_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from relay_kernel.settings.paths import Places
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    (tmp_path / "user").mkdir()
-    return tmp_path / "user"
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> str:
-    return make_key(tmp_path / "key").with_suffix(".pub").read_text().strip()
 
 
 def test_without_a_key_it_says_what_to_do_on_the_pc(places: Places, home: Path) -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from uv import find_uv_bin
 
-from tests.envs.rig import KERNEL, Env, World
-from tests.sshd import Sshd
+from tests.envs.rig import KERNEL, Env, a_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from relay_kernel.settings.paths import Places
+    from tests.envs.rig import World
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +35,8 @@ def world(
     """
     data = tmp_path / "jupyter"
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(data))
-    with Sshd(tmp_path / "pc", env={"UV_CACHE_DIR": cache, "UV_OFFLINE": "1"}) as pc:
-        pc.install_agent()
-        pc.pair(places)
-        world = World(places, pc, data)
-        world.configure()
+    with a_world(places, tmp_path, data, {"UV_CACHE_DIR": cache, "UV_OFFLINE": "1"}) as world:
         yield world
-        world.close()
 
 
 @pytest.fixture

@@ -22,14 +22,14 @@ from relay_kernel.settings.atomic import replace_file
 from relay_kernel.settings.paths import machine
 from tests.e2e.rig import end_hub, processes_of
 from tests.processes import wait_ended
+from tests.sshd import Sshd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from relay_kernel.settings.paths import Places
     from tests.hub.joining import JoiningPc
-    from tests.sshd import Sshd
 
 #: Seconds for anything that is expected to happen.
 SOON = 60.0
@@ -204,3 +204,24 @@ class World:
     def log(self) -> str:
         path = self.pc.relay_home / "log" / "envs.log"
         return path.read_text()[-3000:] if path.exists() else ""
+
+
+@contextlib.contextmanager
+def a_world(
+    places: Places, folder: Path, data: Path, environment: Mapping[str, str]
+) -> Iterator[World]:
+    """A server with no kernels of its own yet, and a paired PC that is on.
+
+    Args:
+        places: of the server.
+        folder: of the PC, in ``pc``.
+        data: Jupyter's data folder on the server.
+        environment: what is set in the sessions on the PC.
+    """
+    with Sshd(folder / "pc", env=dict(environment)) as pc:
+        pc.install_agent()
+        pc.pair(places)
+        world = World(places, pc, data)
+        world.configure()
+        yield world
+        world.close()

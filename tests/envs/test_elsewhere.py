@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.rig import REPO
-from tests.envs.rig import Env, World, project
+from tests.envs.rig import Env, World, a_world, project
 from tests.security.conftest import Stranger, stranger
 from tests.sshd import Sshd
 
@@ -37,11 +37,7 @@ async def test_a_pc_without_internet_gets_everything_from_the_server(
 ) -> None:
     """What is compiled, what brings commands and what brings data files included."""
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
-    with Sshd(tmp_path / "pc", env={"UV_OFFLINE": "1"}) as pc:
-        pc.install_agent()
-        pc.pair(places)
-        world = World(places, pc, tmp_path / "jupyter")
-        world.configure()
+    with a_world(places, tmp_path, tmp_path / "jupyter", {"UV_OFFLINE": "1"}) as world:
         world.install_kernel("mine", kernel_env)
         async with world:
             await world.phase("mine", "ready")
@@ -55,7 +51,6 @@ async def test_a_pc_without_internet_gets_everything_from_the_server(
             command = [environment / "bin" / "jupyter-kernelspec", "list", "--json"]
             said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             assert "python3" in json.loads(said)["kernelspecs"]
-        world.close()
 
 
 async def test_a_pc_with_internet_gets_from_an_index_what_that_has(
@@ -65,17 +60,12 @@ async def test_a_pc_with_internet_gets_from_an_index_what_that_has(
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     env.install("six==1.17.0")
     network = {key: value for key, value in os.environ.items() if key in NETWORK}
-    with Sshd(tmp_path / "pc", env=network) as pc:
-        pc.install_agent()
-        pc.pair(places)
-        world = World(places, pc, tmp_path / "jupyter")
-        world.configure()
+    with a_world(places, tmp_path, tmp_path / "jupyter", network) as world:
         world.install_kernel("mine", env)
         async with world:
             await world.phase("mine", "ready")
             assert world.versions("mine") == {"six": "1.17.0", "ipykernel": "0.0.1"}
-            assert list((pc.home / ".cache" / "uv").rglob("six-1.17.0*"))
-        world.close()
+            assert list((world.pc.home / ".cache" / "uv").rglob("six-1.17.0*"))
 
 
 @pytest.fixture

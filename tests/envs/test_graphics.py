@@ -17,8 +17,7 @@ from relay_kernel.core.blueprint import Blueprint, Package, by_hand
 from relay_kernel.envs import graphics
 from relay_kernel.hub.env_adopt import adopt
 from tests.envs.internet import Internet
-from tests.envs.rig import Env, World, uv
-from tests.sshd import Sshd
+from tests.envs.rig import Env, World, a_world, uv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,18 +56,13 @@ def internet(tmp_path: Path) -> Iterator[Internet]:
 
 
 @contextmanager
-def a_world(places: Places, folder: Path, net: Internet, driver: str) -> Iterator[World]:
+def with_driver(places: Places, folder: Path, net: Internet, driver: str) -> Iterator[World]:
     """A server and a PC with that driver; empty: with no graphics card."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_DATA_DIR", str(folder / "jupyter"))
         card = {"UV_CUDA_DRIVER_VERSION": driver} if driver else {}
-        with Sshd(folder / "pc", env={**net.env, **card}) as pc:
-            pc.install_agent()
-            pc.pair(places)
-            world = World(places, pc, folder / "jupyter")
-            world.configure()
+        with a_world(places, folder, folder / "jupyter", {**net.env, **card}) as world:
             yield world
-            world.close()
 
 
 def no_card_here() -> None:
@@ -99,7 +93,7 @@ OF_A_CARD = {"nvidia_cublas_cu12", "triton"}
 @pytest.fixture
 def with_card(places: Places, tmp_path: Path, internet: Internet, env: Env) -> Iterator[World]:
     """A PC with a card, and a server that has none, with PyTorch."""
-    with a_world(places, tmp_path, internet, DRIVER) as world:
+    with with_driver(places, tmp_path, internet, DRIVER) as world:
         world.install_kernel("mine", server(env, "2.9.0+cpu"))
         yield world
 
@@ -139,7 +133,7 @@ async def test_a_pc_without_a_card_gets_the_small_build(
 ) -> None:
     """The server has one, with all that its build brings along."""
     no_card_here()
-    with a_world(places, tmp_path, internet, "") as world:
+    with with_driver(places, tmp_path, internet, "") as world:
         world.install_kernel("mine", server(env, "2.9.0+cu128", *RUNTIMES))
         async with world:
             await world.phase("mine", "ready")
@@ -189,7 +183,7 @@ async def test_jax_is_installed_for_the_card_there_is(
         no_card_here()
     for name in ("jax", "jaxlib"):
         env.add_fake(name, "0.8.0")
-    with a_world(places, tmp_path, internet, driver) as world:
+    with with_driver(places, tmp_path, internet, driver) as world:
         world.install_kernel("mine", env)
         async with world:
             await world.phase("mine", "ready")

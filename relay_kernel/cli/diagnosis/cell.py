@@ -30,8 +30,10 @@ READY_TIMEOUT = 60.0
 #: The kernel behind R where nothing else is said.
 DEFAULT_SPEC = "python3"
 
-#: Seconds for an environment that is being made: a small one is there by then.
-BUILD_PATIENCE = 10.0
+#: Seconds for an environment that is not there yet: a small one is made by then.
+ENV_PATIENCE = 10.0
+#: What an environment waits for longer than that.
+_NOT_SOON = (EnvPhase.BUILDING.value, EnvPhase.IMPOSSIBLE.value)
 
 #: Cells that are timed; the quickest counts.
 TIMED = 5
@@ -107,18 +109,18 @@ async def _try(places: Places, client: Any, target: str, began: float) -> CellFa
         ready = time.monotonic() - began
         if ran_on == target and not error:
             break
-        building = ready > BUILD_PATIENCE and _is_building(places, target)
-        if building or ready > READY_TIMEOUT:
+        phase = _environment(places, target) if ready > ENV_PATIENCE else ""
+        if phase in _NOT_SOON or ready > READY_TIMEOUT:
+            building = phase == EnvPhase.BUILDING.value
             return CellFacts(target, ran_on, ready, error=error, building=building)
         await asyncio.sleep(_PAUSE)
     times = [(await _run(client, code))[2] for _ in range(TIMED)]
     return CellFacts(target, ran_on, ready, min(times))
 
 
-def _is_building(places: Places, target: str) -> bool:
-    """Whether the environment that R's kernel needs is being made at ``target``."""
-    state = read_envs(places).get(DEFAULT_SPEC, {}).get(target, {})
-    return state.get("phase") == EnvPhase.BUILDING.value
+def _environment(places: Places, target: str) -> str:
+    """The phase at ``target`` of the environment that R's kernel needs; empty: it is not known."""
+    return str(read_envs(places).get(DEFAULT_SPEC, {}).get(target, {}).get("phase", ""))
 
 
 async def _run(client: Any, code: str) -> tuple[str, str, float]:
