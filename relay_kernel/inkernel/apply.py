@@ -69,7 +69,7 @@ def apply(state, manifest, final=True):
             state.registered.put(registered, problems)
     with contextlib.closing(Scan(state, Pickler(state, keep=False))) as scan, _uninterrupted():
         state.settle(_records(scan, loader, held), scan)
-    state.fresh.clear()
+    state.forget_reads()
     problems.update(loader.problems)
     # What is read only now is context and sources; putting it twice does no harm.
     _require_whole(state, manifest, final)
@@ -100,7 +100,7 @@ def _stage(state, manifest, loader, problems, final):
             loader.take_back()
             for put_back in reversed(undo):
                 put_back()
-            state.fresh.clear()
+            state.forget_reads()
         raise
 
 
@@ -202,11 +202,12 @@ def record_of(scan, wire):
         dump = scan.pack(roots)
     except Exception:
         # It changed while it was unpacked, or is gone; the next capture finds out.
-        return Record(wire, None)
+        return Record(wire, None, seen={})
     classes = set(dump.classes)
     for packed in wire.get("skeletons", {}).values():
         classes.update(packed["classes"])
-    record = Record(wire, dump.marks, classes, wire.get("files", ()))
+    files = wire.get("files", ())
+    record = Record(wire, dump.marks, classes, files, seen=state.store.seen)
     if len(roots) == 1:
         value = scan.value(roots[0])
         record.watch(value)

@@ -99,7 +99,12 @@ def marks_from(blob):
     """Return the marks of memory that was read from ``blob``, or None if they cannot be told."""
     if xxh3_128_digest is not None or "inline" in blob:
         return None
-    return (blob["size"], *map(bytes.fromhex, blob["chunks"]))
+    return (blob["size"], *(mark_of_chunk(key, None) for key in blob["chunks"]))
+
+
+def mark_of_chunk(key, view):
+    """Return the digest of the content of a chunk, whose name may be as good."""
+    return mark(view) if xxh3_128_digest is not None else bytes.fromhex(key)
 
 
 def _threads():
@@ -138,6 +143,8 @@ class ChunkStore:
         self.failed = False
         #: Whether a file of the right size may still hold something else.
         self.wary = False
+        #: key -> mark of the chunks that were read since this was last cleared
+        self.seen = {}
         self._serial = itertools.count()
         os.makedirs(self.root, mode=0o700, exist_ok=True)
 
@@ -247,6 +254,7 @@ class ChunkStore:
         if not whole or chunk_key(part) != key:
             self.failed = True
             raise ChunkError(f"chunk {key[:12]} is damaged")
+        self.seen[key] = mark_of_chunk(key, part)
 
 
 class _Chunks(io.RawIOBase):

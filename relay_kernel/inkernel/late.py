@@ -63,7 +63,7 @@ def retry(state, records):
     for number in came:
         if id(state.records[number]) in wanted:
             _put(state, state.records[number], loader.values[number])
-    state.fresh.clear()
+    state.forget_reads()
 
 
 def _put(state, record, values):

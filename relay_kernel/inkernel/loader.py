@@ -158,12 +158,17 @@ class Loader:
     # ------------------------------------------------------------- what pickles ask for
 
     def fill(self, number, memory):
-        """Read buffer ``number`` of the component at work into ``memory``."""
-        blob = self._buffers[-1][number]
-        self.state.store.read_into(blob, memory)
+        """Read buffer ``number`` of the component at work into ``memory`` that stays as it is."""
+        blob = self.read(number, memory)
         marks = blobs.marks_from(blob)
         if marks is not None:
             self.state.fresh[address(memory), len(memory)] = marks
+
+    def read(self, number, memory):
+        """Read buffer ``number`` of the component at work into ``memory``; return its blob."""
+        blob = self._buffers[-1][number]
+        self.state.store.read_into(blob, memory)
+        return blob
 
     def class_by_id(self, tid):
         """Return a class, with its state if that can be had first."""

@@ -59,7 +59,7 @@ def load(state, records):
             id(record): applying.record_of(scan, record.wire) for record in done if record in loaded
         }
         state.settle([fresh.get(id(record), record) for record in state.records], scan)
-    state.fresh.clear()
+    state.forget_reads()
 
 
 def _fits(state, record):

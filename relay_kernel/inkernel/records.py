@@ -22,16 +22,18 @@ class Record:
     Args:
         wire: the component in the manifest. Two with the same ``id`` have the same content.
         marks: digests of its dump in this kernel; never comparable with another kernel's.
+        seen: if another kernel made the wire: key -> mark of chunks as they were read here. What
+            was unpacked may pack to other bytes here, so ``marks`` say nothing of those chunks.
         classes: tracker ids of the classes it needs.
         files: names of the cells that its code came from.
     """
 
     __slots__ = (
         *("atom", "chunks", "classes", "failed", "files", "left", "live", "marks"),
-        *("packed", "parked", "proof", "roots", "wire"),
+        *("packed", "parked", "proof", "roots", "seen", "wire"),
     )
 
-    def __init__(self, wire, marks, classes=(), files=()):
+    def __init__(self, wire, marks, classes=(), files=(), seen=None):
         self.wire = wire
         #: the same as JSON, once it was asked for
         self.packed = None
@@ -56,10 +58,12 @@ class Record:
             for blob in (packed["data"], *packed.get("buffers", ()))
             for pair in blobs.sizes(blob)
         )
+        #: key -> mark; None: what was packed here is what the chunks hold
+        self.seen = None if seen is None else {k: seen[k] for k in self.chunks if k in seen}
 
     def distrust(self):
         """Take nothing for granted any more: the next scan packs the value again."""
-        self.marks = self.proof = None
+        self.marks = self.proof = self.seen = None
         self.atom = self.live = NOTHING
 
     def watch(self, value):
@@ -77,6 +81,9 @@ class Record:
 
     def known(self):
         """Yield (mark, key) of the chunks that are in the store."""
+        if self.seen is not None:
+            yield from ((mark, key) for key, mark in self.seen.items())
+            return
         buffers = (self.wire["data"], *self.wire.get("buffers", ()))
         for number, blob in enumerate(buffers):
             if self.marks is not None and number < len(self.marks):

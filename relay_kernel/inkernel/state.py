@@ -84,6 +84,11 @@ class Kernel:
         self.fresh = {}
         self._tokens = itertools.count(1)
 
+    def forget_reads(self):
+        """Forget what is known of chunks that were just read, and of memory that holds them."""
+        self.fresh.clear()
+        self.store.seen.clear()
+
     def settle(self, records, scan):
         """Take ``records`` as the state that the other side knows.
 

@@ -21,6 +21,9 @@ from tests.inkernel.rig import CellError, Kernel, Pair
 from tests.inkernel.test_traps import LEAVES, LOSSY
 from tests.inkernel.traps import TRAPS
 
+#: Bytes: nearly all values here have several chunks, as only large ones of users have.
+CHUNK = 64
+
 
 def run_programs(pair: Pair, folder: Path, count: int, start: int) -> None:
     """Run random programs; stop at the first that differs."""
@@ -91,7 +94,7 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="proof-") as name:
         folder = Path(name)
-        pair = Pair(folder, *chosen.python[:2])
+        pair = Pair(folder, *chosen.python[:2], chunk=CHUNK)
         try:
             wrong = run_routes(pair, folder) if chosen.routes else []
             if chosen.programs:

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """A pair of kernels that live through the file."""
-    pair = Pair(tmp_path_factory.mktemp("pair"))
+def kernels(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
+    """A pair of kernels that live through the file, with chunks as long as its ``CHUNK`` says."""
+    chunk = getattr(request.module, "CHUNK", 0)
+    pair = Pair(tmp_path_factory.mktemp("pair"), chunk=chunk)
     yield pair
     pair.stop()
 

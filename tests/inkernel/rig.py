@@ -33,6 +33,13 @@ INJECTION = """\
 """
 
 
+#: Makes chunks short, so that values of tests have several of them.
+SHORT = """\
+(lambda blobs: [setattr(blobs, "CHUNK", {chunk}), setattr(blobs, "INLINE", {chunk} // 2)])(
+    __import__("sys").modules["_relay_inkernel.blobs"]) and None
+"""
+
+
 class CellError(AssertionError):
     """A cell raised in the kernel."""
 
@@ -142,10 +149,21 @@ class Kernel(PlainKernel):
         place: where it is, in words.
         folder: its working folder.
         python: its interpreter; None for the one that runs the tests.
+        load: whether to load it at once; False: when ``load`` is called.
+        chunk: bytes of a chunk; 0: as many as users have.
     """
 
-    def __init__(self, store: Path, place: str, folder: Path, python: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Path,
+        place: str,
+        folder: Path,
+        python: Path | None = None,
+        load: bool = True,
+        chunk: int = 0,
+    ) -> None:
         super().__init__(folder, python)
+        self._chunk = chunk
         config = {
             "store": str(store),
             "cloudpickle": cloudpickle.cloudpickle.__file__,
@@ -155,7 +173,14 @@ class Kernel(PlainKernel):
         self.config = config
         #: its state before any cell, for those who keep it
         self.empty: dict[str, Any] = {}
-        self.run(INJECTION.format(folder=FOLDER, config=config), silent=True)
+        if load:
+            self.load()
+
+    def load(self) -> None:
+        """Load the package."""
+        self.run(INJECTION.format(folder=FOLDER, config=self.config), silent=True)
+        if self._chunk:
+            self.run(SHORT.format(chunk=self._chunk), silent=True)
 
     def capture(self) -> dict[str, Any]:
         """Return the manifest of the state as it is."""
@@ -207,12 +232,20 @@ class Pair:
         folder: for all that they need.
         python: the interpreter of ``b``; None for the one that runs the tests.
         other: the interpreter of ``a``; None for the same.
+        chunk: bytes of a chunk; 0: as many as users have.
     """
 
-    def __init__(self, folder: Path, python: Path | None = None, other: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: Path | None = None,
+        other: Path | None = None,
+        chunk: int = 0,
+    ) -> None:
         self.store = folder / "store"
-        self.b = Kernel(self.store, "the pc", self._home(folder, "b"), python)
-        self.a = Kernel(self.store, "the server", self._home(folder, "a"), other or python)
+        b, a = self._home(folder, "b"), self._home(folder, "a")
+        self.b = Kernel(self.store, "the pc", b, python, chunk=chunk)
+        self.a = Kernel(self.store, "the server", a, other or python, chunk=chunk)
         self.empty = {"a": self.a.capture(), "b": self.b.capture()}
         self.problems: dict[str, str] = {}
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relay_kernel.inkernel import blobs
+from tests.inkernel.rig import Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.inkernel.rig import Pair
 
 SIZES = [0, 1, blobs.INLINE, blobs.INLINE + 1, blobs.CHUNK, blobs.CHUNK + 1, 20 * blobs.CHUNK + 7]
 
@@ -65,3 +65,41 @@ def test_the_manifest_tells_which_digest_it_is(pair: Pair) -> None:
     pair.b.check("import importlib.util; found = importlib.util.find_spec('xxhash') is not None")
     pair.b.run("print(found)")
     assert manifest["digest"] == ("xxh3" if "True" in pair.b.shown() else "blake2b")
+
+
+#: In place of xxhash, in a kernel.
+ANOTHER = """\
+import sys
+sys.modules["_relay_inkernel.blobs"].xxh3_128_digest = (
+    lambda view, md5=__import__("hashlib").md5: md5(view).digest()
+)
+del sys
+"""
+
+
+@pytest.fixture(params=["", ANOTHER], ids=["blake2b", "another"])
+def own_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    """Kernels with either digest."""
+    pair = Pair(tmp_path)
+    for kernel in (pair.a, pair.b):
+        kernel.run(request.param)
+    yield pair
+    pair.stop()
+
+
+def test_a_value_that_packs_otherwise_after_a_trip_is_never_put_together_of_both(
+    own_pair: Pair,
+) -> None:
+    """What came with the last switch would be taken for what is here: half old, half new."""
+    own_pair.cell(
+        "class Odd:\n"
+        "    trips = 0\n"
+        "    def __getstate__(self): return self.trips\n"
+        "    def __setstate__(self, trips): self.trips = trips + 1\n"
+        "many = [Odd(), 'x' * 3_000_000, 0]"
+    )
+    before = own_pair.chunks()
+    own_pair.a.check("many[2] = 1; assert many[0].trips == 1")
+    own_pair.back()
+    assert len(own_pair.chunks() - before) == 2, "what is the same is written again, or too little"
+    own_pair.b.check("assert many[2] == 1 and many[0].trips == 2")

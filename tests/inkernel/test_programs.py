@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.inkernel.rig import Pair
 
+#: Bytes: most values here have several chunks, as only large ones of users have.
+CHUNK = 64
 #: Always the same programs; ``python -m tests.inkernel`` runs others.
 SETTINGS = settings(
     max_examples=60,

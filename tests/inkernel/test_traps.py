@@ -18,6 +18,8 @@ LOSSY = {"the user's own way of packing"}
 #: A trap in which something must stay behind, and so is no problem-free copy.
 LEAVES = {"a generator stays where it is and is not run again"}
 
+#: Bytes: most values here have several chunks, as only large ones of users have.
+CHUNK = 256
 
 #: A switch after every cell, from either side.
 ROUTES = ("ba" * 10, "ab" * 10)
