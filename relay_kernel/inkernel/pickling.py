@@ -6,7 +6,7 @@ import copyreg
 import pickle
 import sys
 
-from . import arrays, opened, rebuild, reducers, tensors
+from . import arrays, frames, opened, rebuild, reducers, tensors
 from .blobs import INLINE, flat, marks, marks_of_all
 from .budget import TooLong
 from .classes import ClassRoot
@@ -25,6 +25,9 @@ _OF_BASES = {
     FIGURE: reduce_figure,
     ("matplotlib.cbook", "CallbackRegistry"): reducers.reduce_callbacks,
     ("logging", "Handler"): reduce_handler,
+    ("polars.series.series", "Series"): frames.reduce_series,
+    ("polars.dataframe.frame", "DataFrame"): frames.reduce_frame,
+    ("polars.lazyframe.frame", "LazyFrame"): frames.reduce_lazy,
 }
 
 

@@ -244,3 +244,55 @@ def torch_typed_storage(storage, dtype):
     import torch
 
     return torch.storage.TypedStorage(wrap_storage=storage, dtype=dtype, _internal=True)
+
+
+def polars_series(column):
+    """Return a column of polars.
+
+    Args:
+        column: name, type, type of its numbers in NumPy, which order polars knows it to be in
+            (``"SORTED_ASC"``, ``"SORTED_DESC"`` or ``""``), and its parts, each as bytes or the
+            number of a buffer, and their size. Without a type: the one part is what polars packed.
+    """
+    import numpy as np
+    import polars
+
+    name, kind, numbers, order, parts = column
+    if kind is None:
+        return polars_packed("Series", *parts[0])
+    memory = np.empty(sum(size for _, size in parts), np.uint8)
+    at = 0
+    for payload, size in parts:
+        _fill(payload, memoryview(memory[at : at + size]))
+        at += size
+    made = polars.Series(name, memory.view(numbers))
+    if made.dtype != kind:
+        made = made.cast(kind)
+    return made.set_sorted(descending=order == "SORTED_DESC") if order else made
+
+
+def polars_frame(columns):
+    """Return a frame of polars; each column is as ``polars_series`` takes it."""
+    import polars
+
+    return polars.DataFrame([polars_series(column) for column in columns])
+
+
+def polars_packed(name, payload, size):
+    """Return what polars unpacks from bytes: an object of the class ``name``."""
+    import polars
+
+    memory = bytearray(size)
+    _fill(payload, memoryview(memory))
+    kind = getattr(polars, name)
+    made = kind.__new__(kind)
+    made.__setstate__(bytes(memory))
+    return made
+
+
+def _fill(payload, memory):
+    """Fill memory with bytes, or with the buffer of that number."""
+    if isinstance(payload, int):
+        current.read(payload, memory)
+    else:
+        memory[:] = payload

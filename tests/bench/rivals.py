@@ -34,20 +34,27 @@ class Rival:
     Args:
         folder: empty, its own.
         python: the interpreter of the kernel.
+        attach: whether to keep the state from the start; False: from ``attach`` on.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, folder: Path, python: Path) -> None:
+    def __init__(self, folder: Path, python: Path, attach: bool = True) -> None:
         self.folder = folder
         self.python = python
         #: seconds until the user has the reply to the last cell
         self.replied = 0.0
         self.kernel = self.start()
         self.kernel.patience = PATIENCE
+        if attach:
+            self.attach()
 
     def start(self) -> PlainKernel:
+        """Start a kernel by itself."""
         return PlainKernel(self.folder, self.python)
+
+    def attach(self) -> None:
+        """Let it keep the state after each cell from now on."""
 
     def cell(self, code: str) -> float:
         """Run a cell and keep the state after it; return the seconds of both."""
@@ -108,7 +115,11 @@ class Relay(Rival):
         self.chunks: dict[str, int] = {}
         self.states = Outgoing()
         self.manifest: dict[str, Any] = {}
-        return Kernel(self.store, "here", self.folder, self.python)
+        return Kernel(self.store, "here", self.folder, self.python, load=False)
+
+    def attach(self) -> None:
+        assert isinstance(self.kernel, Kernel)
+        self.kernel.load()
 
     def cell(self, code: str) -> float:
         assert isinstance(self.kernel, Kernel)
@@ -172,12 +183,11 @@ class Kishu(Rival):
             "TEST_NOTEBOOK_PATH": str(self.notebook),
             "ENV_KISHU_TEST_MODE": "1",
         }
-        kernel = PlainKernel(self.folder, self.python, environment)
-        kernel.patience = PATIENCE
-        start = f"from kishu.jupyterint import init_kishu\ninit_kishu({str(self.notebook)!r})"
-        kernel.run(start)
-        kernel.run("pass")
-        return kernel
+        return PlainKernel(self.folder, self.python, environment)
+
+    def attach(self) -> None:
+        self.run(f"from kishu.jupyterint import init_kishu\ninit_kishu({str(self.notebook)!r})")
+        self.run("pass")
 
     def keep(self) -> None:
         if "Error in callback" in self.kernel.shown():

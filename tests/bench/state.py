@@ -19,6 +19,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.bench.rivals import RIVALS, CellFailedError, Cloudpickle, Nothing, Relay, Rival
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 NEEDS = (
     *("kishu==0.3.4", "dill", "cloudpickle", "xxhash", "numpy", "pandas", "scikit-learn"),
-    *("matplotlib", "ipykernel"),
+    *("polars", "matplotlib", "ipykernel"),
 )
 MIB = 1 << 20
 #: Bytes that the state after a cell may take that changes a small name.
@@ -135,6 +136,14 @@ ROWS = (
         "df = x = None",
     ),
     Row(
+        "a polars frame of 10^6 x 5",
+        "import numpy as np, polars as pl\n"
+        "df = pl.DataFrame({name: np.arange(1e6) for name in 'abcde'})\nx = 0",
+        "x += 1; df[7, 'b'] = x",
+        "assert x >= 1 and df[7, 'b'] == x and df[999_999, 'e'] == 999_999.0",
+        "df = x = None",
+    ),
+    Row(
         "2 x 10^5 strings",
         "s = [f'string number {i}' for i in range(200_000)]\nx = 0",
         "x += 1; s[5] = str(x)",
@@ -197,8 +206,8 @@ TIMED = (
     "from time import perf_counter as _c, thread_time as _d\n_b, _e = _c(), _d()\n{code}\n"
     "print(_d() - _e, _c() - _b)\n"
 )
-#: How many kernels of each rival, and how often each runs the code.
-KERNELS, RUNS = 6, 16
+#: How many kernels of each rival, and how often each runs the code, without the rival and with it.
+KERNELS, RUNS = 9, 16
 
 
 #: Seconds below which two times are the same: what ours is at least, in a ratio.
@@ -218,12 +227,6 @@ class Measured:
     sent: float | None = None
     right: str = ""
     notes: list[str] = field(default_factory=list)
-
-
-class Again(Nothing):
-    """The same once more."""
-
-    name = "nothing again"
 
 
 def environment(folder: Path) -> Path:
@@ -304,48 +307,39 @@ def verdict(row: Row, found: Measured, pickled: float | None) -> str:
 
 
 def slowed(rivals: Iterable[type[Rival]], python: Path) -> None:
-    """Print how much longer user code takes than in a kernel by itself.
+    """Print how much longer user code takes when a rival keeps the state.
 
     One process has its memory laid out better than another, which makes more of a difference than
-    what is measured: each rival gets several, by turns, and the best of all counts. So does a
-    machine with other work, which is why the time that the thread itself had is what is compared.
-    A second kernel by itself is among them: it shows what no difference looks like here.
+    what is measured. So every kernel is compared with itself before it had the rival; the median of
+    several counts. A kernel that gets no rival shows what no difference looks like here.
     """
     for name, code in LOOPS.items():
-        best: dict[str, tuple[float, float]] = {}
-        for _ in range(KERNELS):
-            for rival, *seconds in _once(
-                TIMED.format(code=code), (Nothing, Again, *rivals), python
-            ):
-                before = best.get(rival, seconds)
-                best[rival] = min(before[0], seconds[0]), min(before[1], seconds[1])
-        own, passed = best.pop("nothing")
-        print(f"\n{name}: {own * 1e3:.1f} ms by itself, best of {KERNELS} kernels x {RUNS}")
-        for rival, (theirs, went) in best.items():
-            ratio = theirs / own
-            bar = ""
-            if rival == Relay.name:
-                bar = f"≤ {SLOWED} x {'met' if ratio <= SLOWED else 'NOT MET'}"
-            by_clock = f"(by the clock {went / passed:.3f} x)"
-            print(f"  {rival:<14}{ratio:8.3f} x  {by_clock}  {bar}", flush=True)
+        print(f"\n{name}: of {KERNELS} kernels, the time with x without, each the best of {RUNS}")
+        for kind in (Nothing, *rivals):
+            found = [_slowed_by(kind, TIMED.format(code=code), python) for _ in range(KERNELS)]
+            own, passed = map(median, zip(*found, strict=True))
+            least, most = min(found)[0], max(found)[0]
+            bar = f"≤ {SLOWED} x {'met' if own <= SLOWED else 'NOT MET'}" if kind is Relay else ""
+            spread = f"({least:.3f}-{most:.3f}, by the clock {passed:.3f} x)"
+            print(f"  {kind.name:<14}{own:8.3f} x  {spread}  {bar}", flush=True)
 
 
-def _once(
-    code: str, rivals: Iterable[type[Rival]], python: Path
-) -> Iterable[tuple[str, float, float]]:
-    """Yield rival and seconds, of the thread and by the clock: fresh kernels, which take turns."""
+def _slowed_by(kind: type[Rival], code: str, python: Path) -> tuple[float, float]:
+    """Return how many times as long the code takes: by what its thread had, and by the clock."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
-        running = []
-        for number, kind in enumerate(rivals):
-            home = Path(folder) / str(number)
-            home.mkdir()
-            running.append(kind(home, python))
-        for _ in range(RUNS):
-            for rival in running:
-                own, passed = map(float, rival.run(code).split()[-2:])
-                yield rival.name, own, passed
-        for rival in running:
+        rival = kind(Path(folder), python, attach=False)
+        try:
+            before = _best(rival, code)
+            rival.attach()
+            after = _best(rival, code)
+            return after[0] / before[0], after[1] / before[1]
+        finally:
             rival.stop()
+
+
+def _best(rival: Rival, code: str) -> tuple[float, float]:
+    taken = [tuple(map(float, rival.run(code).split()[-2:])) for _ in range(RUNS)]
+    return min(own for own, _ in taken), min(passed for _, passed in taken)
 
 
 def main() -> None:
