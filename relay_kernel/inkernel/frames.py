@@ -13,6 +13,9 @@ import sys
 from . import rebuild
 from .blobs import INLINE
 
+#: What polars knows of a column, and goes by: it is not computed again.
+_ORDERS = ("SORTED_ASC", "SORTED_DESC")
+
 
 def reduce_series(pickler, series):
     """Reduce a column."""
@@ -37,7 +40,7 @@ def reduce_lazy(pickler, frame):
 
 
 def _column(pickler, series):
-    """Return what ``rebuild.polars_column`` takes."""
+    """Return what ``rebuild.polars_series`` takes."""
     parts = _memory(series)
     if parts is None:
         return None, None, None, "", [_payload(pickler, series.__getstate__())]
@@ -46,20 +49,16 @@ def _column(pickler, series):
     return series.name, series.dtype, parts[0].dtype, order, payloads
 
 
-#: What polars knows of a column, and goes by: it is not computed again.
-_ORDERS = ("SORTED_ASC", "SORTED_DESC")
-
-
 def _memory(series):
     """Return the numbers of a column as arrays over its memory; None: they do not lie there so."""
-    polars = sys.modules["polars"]
     kind = series.dtype
-    if not (kind.is_integer() or kind.is_float() or kind.is_temporal()) or not len(series):
-        return None
     try:
+        if not (kind.is_integer() or kind.is_float() or kind.is_temporal()) or not len(series):
+            return None
         chunks = series.get_chunks() if series.n_chunks() > 1 else [series]
         return [chunk.to_physical().to_numpy(allow_copy=False) for chunk in chunks]
-    except (RuntimeError, TypeError, ImportError, polars.exceptions.PolarsError):
+    except Exception:
+        # Values are missing, an integer has 128 bits, or polars is an old one.
         return None
 
 
