@@ -14,14 +14,14 @@ def place_of(cwd: str) -> str:
     """The folder at this target for one at the server, given relative to its home if it is there.
 
     Such a one is made here too: files that are kept equal may arrive in it later than the kernel
-    starts. For any other that is missing the home has to do.
+    starts. For any other that is missing, or belongs to somebody else, the home has to do.
     """
     home = Path.home()
     path = Path(cwd) if os.path.isabs(cwd) else home / cwd
     if not os.path.isabs(cwd):
         with contextlib.suppress(OSError):
             path.mkdir(parents=True, exist_ok=True)
-    return str(path if path.is_dir() else home)
+    return str(path if os.path.isdir(path) and os.access(path, os.X_OK) else home)
 
 
 def python_of(info: dict[str, Any]) -> str:

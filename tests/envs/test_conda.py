@@ -212,6 +212,8 @@ async def test_a_pc_of_another_user_has_a_python_of_conda_and_an_index(
         pytest.skip("needs a second Python, from 3.11 on, to pack it")
     minor = channel.minors[1]
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    # Where the notebook is on the server, the PC's user may not look.
+    monkeypatch.chdir(tmp_path)
     install_kernel(await made(channel, tmp_path / "env", minor=minor), "science")
     base = await channel.install(
         shared / "base", f"python {channel.minors[0]}.*", cache=shared / "cache"
