@@ -209,4 +209,7 @@ def _folders(root: Path, base: Path) -> Iterator[tuple[Path, list[str]]]:
 def _is_ignored(folder: Path, base: Path) -> bool:
     if folder.name in _IGNORED or folder.name.endswith(".egg-info"):
         return True
-    return (folder.parent == base and folder.name in _BUILT) or (folder / "pyvenv.cfg").exists()
+    if folder.parent == base and folder.name in _BUILT:
+        return True
+    # Of a folder that nobody may look into, pathlib would raise here.
+    return os.path.exists(folder / "pyvenv.cfg")

@@ -13,15 +13,21 @@ import pytest
 from relay_kernel.core.blueprint import Origin
 from relay_kernel.envs.describe import Descriptions, describe
 from relay_kernel.envs.errors import EnvError
+from relay_kernel.envs.sources import Editable, folders
 from relay_kernel.envs.wanted import blueprint
 from tests.envs.rig import Env, project
+from tests.envs.test_elsewhere import shared
 from tests.suites.pythons import MINORS, interpreters
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+__all__ = ["shared"]
+
 #: Seconds for an environment of 100 packages on a machine that does nothing else.
 QUICK = 0.15
+#: The user of that name, on every Linux.
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -93,6 +99,21 @@ def test_the_content_of_a_package_does_not_depend_on_where_it_is(tmp_path: Path)
         env.install(wheel)
         digests.add(describe(env.python).packages["mine"]["content"])
     assert len(digests) == 1
+
+
+def test_a_folder_among_the_sources_that_nobody_may_look_into_is_left_out(shared: Path) -> None:
+    """As a database in a container leaves one in a project: no kernel would be mirrored."""
+    package, locked = shared / "package", shared / "data"
+    for folder in (package, locked):
+        folder.mkdir()
+    (package / "a.py").write_text("")
+    locked.chmod(0)
+    if os.getuid() == 0:
+        os.seteuid(NOBODY)
+    try:
+        assert set(folders(Editable(shared, (shared,)))) >= {shared, package}
+    finally:
+        os.seteuid(os.getuid())
 
 
 def test_no_interpreter_is_one_line(tmp_path: Path) -> None:
