@@ -26,7 +26,8 @@ class Watch:
     def __init__(self, changed: Callable[[Collection[str]], None]) -> None:
         self._changed = changed
         self._watches: dict[str, int] = {}
-        self._paths: dict[int, str] = {}
+        # Where several names lead to one folder, they have one watch.
+        self._names: dict[int, set[str]] = {}
         self._stamps: dict[str, int | None] = {}
         self._polling: asyncio.Task[None] | None = None
         self._inotify = None
@@ -57,13 +58,15 @@ class Watch:
         # One that is not there, or where the system allows no more, is looked at when asked for.
         with contextlib.suppress(OSError):
             number = self._inotify.add_watch(folder, mask | flags.ONLYDIR)
-            self._watches[folder], self._paths[number] = number, folder
+            self._watches[folder] = number
+            self._names.setdefault(number, set()).add(folder)
 
     def _forget(self, folder: str) -> None:
         number = self._watches.pop(folder)
-        # Where two names lead to one folder, they have one watch.
-        if self._paths.get(number) == folder:
-            del self._paths[number]
+        names = self._names[number]
+        names.discard(folder)
+        if not names:
+            del self._names[number]
             if self._inotify is not None:
                 with contextlib.suppress(OSError):
                     self._inotify.rm_watch(number)
@@ -72,15 +75,13 @@ class Watch:
         from inotify_simple import flags
 
         assert self._inotify is not None
-        touched = set()
+        touched: set[str] = set()
         for event in self._inotify.read(timeout=0):
-            folder = self._paths.get(event.wd)
-            if folder is None:
-                continue
-            touched.add(folder)
-            if event.mask & flags.IGNORED:
-                del self._paths[event.wd]
-                self._watches.pop(folder, None)
+            names = self._names.get(event.wd, set())
+            touched |= names
+            if names and event.mask & flags.IGNORED:
+                for folder in self._names.pop(event.wd):
+                    del self._watches[folder]
         if touched:
             self._changed(touched)
 

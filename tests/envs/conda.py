@@ -149,7 +149,17 @@ def copyable() -> dict[str, Path]:
     found = {
         minor: home_of(path) / "bin" / f"python{minor}" for minor, path in interpreters().items()
     }
-    return {minor: path for minor, path in found.items() if _standard(minor, path).is_dir()}
+    return {minor: path for minor, path in found.items() if _has_plain_library(minor, path)}
+
+
+def _has_plain_library(minor: str, python: Path) -> bool:
+    """Whether the standard library is in one folder, and looks for packages where conda puts them.
+
+    That of Debian looks elsewhere, in ``dist-packages``.
+    """
+    paths = _standard(minor, python) / "sysconfig.py"
+    paths = paths if paths.exists() else _standard(minor, python) / "sysconfig" / "__init__.py"
+    return paths.exists() and "posix_local" not in paths.read_text(encoding="utf-8")
 
 
 def _standard(minor: str, python: Path) -> Path:

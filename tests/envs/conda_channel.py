@@ -20,7 +20,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> CondaChannel:
     """A channel with Pythons, a kernel, and what only conda has."""
     pythons = copyable()
     if sys_minor() not in pythons:
-        text = f"needs a Python {sys_minor()} with its standard library in one folder, to pack it"
+        text = f"needs a Python {sys_minor()} that is none of Debian's, to pack it"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(text)
     folder = tmp_path_factory.mktemp("conda")
     made = CondaChannel(folder)

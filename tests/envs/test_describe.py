@@ -114,6 +114,7 @@ def test_a_folder_among_the_sources_that_nobody_may_look_into_is_left_out(shared
         assert set(folders(Editable(shared, (shared,)))) >= {shared, package}
     finally:
         os.seteuid(os.getuid())
+        locked.chmod(0o700)
 
 
 def test_no_interpreter_is_one_line(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ async def test_what_cannot_be_mirrored_runs_here_and_says_why(
                     ran = await opened.run("import fromconda")
                     assert (ran.target, ran.status) == ("local", "ok")
                     notices += ran.notices
+                    # Each of these cells takes processor time that the agent needs to start.
+                    await asyncio.sleep(0.2)
             assert "the environment of kernel mine cannot be had here: it cannot" in notices
             assert "fromconda 1.0 is of conda alone" in notices
             world.configure(without=["fromconda"])

@@ -201,7 +201,9 @@ class Person(threading.Thread):
             return
         self._touch(self._all(path))
         self._tell(f"changes the mode of {os.fsdecode(os.path.relpath(path, self.root))}")
-        os.chmod(path, self._random.choice([0o644, 0o600, 0o755, 0o700]))
+        # Only root can look into a folder that its owner may not enter.
+        modes = [0o755, 0o700, 0o750] if os.path.isdir(path) else [0o644, 0o600, 0o755, 0o700]
+        os.chmod(path, self._random.choice(modes))
         self._touch(self._all(path))
 
     def _change_kind(self) -> None:
