@@ -96,6 +96,7 @@ RUN = {
     "ssh me@192.0.2.7 true": "tests/typed/test_guides.py",
     "ssh -p 2222 me@localhost true": "tests/typed/test_guides.py",
     "systemctl --user daemon-reload": "tests/typed/test_guides.py",
+    "python -m tests.bench.envs": "tests/bench/test_benches.py",
     "systemctl --user enable --now tunnel.service": "tests/typed/test_guides.py",
     "systemctl --user disable --now relay-join.service": "tests/typed/test_guides.py",
     'python3 -m venv .venv && .venv/bin/pip install -q ".[demo]" && .venv/bin/relay demo': (
@@ -117,6 +118,9 @@ RUN_OTHERWISE = {
     ),
     "mkdir -p ~/.local/share/bash-completion/completions": ("tests/cli/test_shells.py", "as is"),
     "mkdir -p ~/.zfunc": ("tests/cli/test_shells.py", "as is"),
+    "python -m tests.bench.files": ("tests/bench/test_benches.py", "in small"),
+    "python -m tests.bench.front_end": ("tests/bench/test_benches.py", "in small"),
+    "python -m tests.bench.state": ("tests/bench/test_benches.py", "in small"),
     "echo 'fpath+=(~/.zfunc); autoload -Uz compinit && compinit' >> ~/.zshrc": (
         "tests/cli/test_shells.py",
         "as is",
@@ -130,10 +134,6 @@ NOT_RUN = {
     'pip install -e ".[test]"': "part of a measurement that takes minutes, run by hand",
     'pip install -e ".[test]" sshpyk': "part of a measurement that takes minutes, run by hand",
     "python -m tests.bench.comparison": "a measurement of minutes, run by hand",
-    "python -m tests.bench.envs": "a measurement of minutes, run by hand",
-    "python -m tests.bench.files": "a measurement of minutes, run by hand",
-    "python -m tests.bench.front_end": "a measurement of minutes, run by hand",
-    "python -m tests.bench.state": "a measurement of minutes, run by hand",
     "loginctl enable-linger": "needs logind on a machine that systemd has booted",
     "systemd-inhibit --list": "needs logind on a machine that systemd has booted",
     'systemd-inhibit --what=sleep:idle --why="training" sleep 8h': (

@@ -41,9 +41,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 #: Files of a folder; bytes of a small file.
 EACH, SMALL = 200, 1024
-#: New files for the latency, each way; and seconds between two of them: Unison 2.52 looks up again
-#: only a second after it was done.
-NEW, BETWEEN = 9, 2.5
+#: Seconds between two new files: Unison 2.52 looks up again only a second after it was done.
+BETWEEN = 2.5
 #: Seconds for which nothing happens.
 IDLE = 5.0
 #: Seconds that anything may take.
@@ -252,10 +251,10 @@ async def filled(root: Path, files: int) -> None:
         await until(full, 0.01)
 
 
-async def latency(source: Path, other: Path, way: str) -> float:
+async def latency(source: Path, other: Path, way: str, times: int) -> float:
     """Seconds from the end of a write to the sight of the file at the other end; the median."""
     seconds = []
-    for number in range(NEW):
+    for number in range(times):
         name = f"new-{way}-{number}"
         (source / name).write_text("x")
         began = time.perf_counter()
@@ -265,7 +264,9 @@ async def latency(source: Path, other: Path, way: str) -> float:
     return statistics.median(seconds)
 
 
-async def measure(engine: Engine, files: int, large: Path) -> AsyncIterator[tuple[str, float]]:
+async def measure(
+    engine: Engine, files: int, times: int, large: Path
+) -> AsyncIterator[tuple[str, float]]:
     """All figures of one engine."""
     apart = engine.here.parent / "apart"
     fill(apart / "tree", files)
@@ -281,8 +282,8 @@ async def measure(engine: Engine, files: int, large: Path) -> AsyncIterator[tupl
     yield "first sync", time.perf_counter() - began
     await asyncio.sleep(2.0)
 
-    yield "new file, server to PC", await latency(engine.here, engine.there, "down")
-    yield "new file, PC to server", await latency(engine.there, engine.here, "up")
+    yield "new file, server to PC", await latency(engine.here, engine.there, "down", times)
+    yield "new file, PC to server", await latency(engine.there, engine.here, "up", times)
 
     used = engine.cpu()
     await asyncio.sleep(IDLE)
@@ -407,7 +408,7 @@ async def all_of(options: argparse.Namespace, folder: Path) -> dict[str, dict[st
             more = [real] if kind is Ours else []
             engine = kind(folder / kind.name, pc, here, *more)
             figures[kind.name] = {}
-            async for name, value in measure(engine, options.files, large):
+            async for name, value in measure(engine, options.files, options.times, large):
                 figures[kind.name][name] = value
                 print(f"{kind.name}: {name} {value:.3f}", flush=True)
             if isinstance(engine, Ours):
@@ -440,6 +441,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--large", type=int, default=300, help="MB")
+    parser.add_argument("--times", type=int, default=9, help="new files, each way")
     parser.add_argument("--only", choices=[Ours.name, Unison.name], default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
