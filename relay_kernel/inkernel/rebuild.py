@@ -254,12 +254,12 @@ def polars_series(column):
             (``"SORTED_ASC"``, ``"SORTED_DESC"`` or ``""``), and its parts, each as bytes or the
             number of a buffer, and their size. Without a type: the one part is what polars packed.
     """
-    import numpy as np
-    import polars
-
     name, kind, numbers, order, parts = column
     if kind is None:
         return polars_packed("Series", *parts[0])
+    import numpy as np
+    import polars
+
     memory = np.empty(sum(size for _, size in parts), np.uint8)
     at = 0
     for payload, size in parts:
