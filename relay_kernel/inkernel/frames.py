@@ -8,6 +8,8 @@ polars itself copies what is shared before it writes to it.
 
 from __future__ import annotations
 
+import functools
+import importlib
 import sys
 
 from . import rebuild
@@ -55,11 +57,23 @@ def _memory(series):
     try:
         if not (kind.is_integer() or kind.is_float() or kind.is_temporal()) or not len(series):
             return None
+        if not _has_numpy():
+            return None
         chunks = series.get_chunks() if series.n_chunks() > 1 else [series]
         return [chunk.to_physical().to_numpy(allow_copy=False) for chunk in chunks]
     except Exception:
         # Values are missing, an integer has 128 bits, or polars is an old one.
         return None
+
+
+@functools.lru_cache(maxsize=None)
+def _has_numpy():
+    """Return whether there is a NumPy: without one, polars panics on stderr where it needs it."""
+    try:
+        importlib.import_module("numpy")
+    except Exception:
+        return False
+    return True
 
 
 def _payload(pickler, memory):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.inkernel.rig import Pair
+from tests.envs.rig import Env
+from tests.inkernel.rig import Pair
 
 pytest.importorskip("polars")
 
@@ -115,3 +115,20 @@ def test_a_column_of_python_objects_stays_and_says_so(pair: Pair) -> None:
     manifest = pair.cell("import polars as pl; s = pl.Series([object()], dtype=pl.Object); x = 1")
     assert manifest["left_behind"].keys() == {"s"}
     pair.a.check("assert x == 1")
+
+
+def test_frames_need_no_numpy(tmp_path: Path) -> None:
+    """polars does not, and panics on stderr where it is asked for what needs it."""
+    env = Env.make(tmp_path / "env")
+    env.install("ipykernel", "polars")
+    pair = Pair(tmp_path, Path(env.python))
+    try:
+        pair.cell(
+            "import polars as pl\n"
+            "df = pl.DataFrame({'a': range(3000), 's': [str(i) for i in range(3000)]})"
+        )
+        assert pair.b.shown() == ""
+        assert pair.problems == {}
+        pair.a.check("import sys; assert df[7].row(0) == (7, '7') and 'numpy' not in sys.modules")
+    finally:
+        pair.stop()
