@@ -347,9 +347,9 @@ class EnvLink:
         if building:
             phase = EnvPhase.BUILDING
             self._board.put(name, self.target, phase=phase, drift=words, why="")
-            # An environment that was not to be used yet is so until the new one is there.
-            text = f"the environment of kernel {name} is being built here"
-            await self._say(name, text, blocks=name in self._blocked)
+            # Why there was none holds until there is one: most often, it is tried in vain again.
+            if name not in self._blocked:
+                await self._say(name, f"the environment of kernel {name} is being built here")
         else:
             self._board.put(name, self.target, drift=words)
         stale = {each.name for each in differences if each.kind is not Kind.OVERLAY}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import time
@@ -192,6 +193,12 @@ async def test_what_cannot_be_mirrored_is_named_and_may_be_done_without(
         assert note is not None
         assert note.text.startswith("the environment of kernel mine cannot be had here: it cannot")
         assert world.mirror("mine").current is None
+        # It is tried in vain whenever its folders change; a notebook that starts then is told why.
+        trying = asyncio.create_task(world.plane.sync("mine"))
+        while not trying.done():
+            assert world.mirror("mine").note == note
+            await asyncio.sleep(0)
+        assert "fromconda 1.0 is of conda alone" in trying.result()["pc"]
         world.configure(without=["fromconda", "FromDebian"])
         await world.phase("mine", "ready")
         await world.until(lambda: world.mirror("mine").note is None)
