@@ -11,7 +11,7 @@ import linecache
 import signal
 import threading
 
-from . import capture
+from . import capture, superseded
 from .loader import Loader
 from .pickling import Pickler
 from .reasons import why_not_loaded
@@ -55,6 +55,11 @@ def apply(state, manifest, final=True):
         KeyboardInterrupt: the user interrupted; nothing is changed.
     """
     _check(manifest)
+    with superseded.in_silence(state):
+        return _apply(state, manifest, final)
+
+
+def _apply(state, manifest, final):
     problems = {}
     state.store.failed = False
     with state.turns.alone(capture.PATIENCE), capture.look(state, keep=False) as scan:

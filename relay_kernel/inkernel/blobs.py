@@ -82,8 +82,10 @@ def _parts(memory):
 
 
 def _marks_of(parts):
+    if len(parts) < _MANY:
+        return map(mark, parts)
     count = _threads()
-    if len(parts) < _MANY or count == 1:
+    if count == 1:
         return map(mark, parts)
     # Hashing lets other threads run meanwhile. Each has one long run of parts: handing them out
     # one by one costs as much as the hashing.

@@ -31,6 +31,8 @@ def look(state, keep=True):
     Yields:
         The scan, done.
     """
+    state.nans.forget()
+    state.at_work = state.threads.count()
     with contextlib.closing(Scan(state, Pickler(state, keep))) as scan:
         with state.budget.watch():
             scan.run()
@@ -51,7 +53,7 @@ def capture(state):
         KeyboardInterrupt: the user interrupted code that runs while a value is packed.
     """
     with state.turns.alone(PATIENCE) as alone, look(state) as scan:
-        if not alone or state.threads.count():
+        if not alone or state.at_work:
             with state.budget.watch():
                 look_again(scan)
         state.live = sorted({state.called(root) for root in scan.live})

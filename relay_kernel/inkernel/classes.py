@@ -61,6 +61,10 @@ class ClassTable:
         """Return the class with this id, or None."""
         return self._known.get(tid)
 
+    def all(self):
+        """Return those that are alive."""
+        return list(self._known.values())
+
     def owns(self, cls):
         """Return whether ``cls`` is a class of the notebook."""
         return self._known.get(self._tids.get(id(cls), "")) is cls

@@ -11,6 +11,7 @@ from enum import Enum
 
 from .classes import ClassRoot
 from .names import ATOMS
+from .reducers import home_of
 from .tombstone import LeftBehind
 
 #: Copies of these are as good as the one, though they may hold others that are not.
@@ -132,6 +133,8 @@ def _of_functions(holder, *functions):
 
 
 def _of_function(function):
+    if home_of(function) is None:
+        return None
     if function.__dict__ or function.__kwdefaults__:
         return None
     defaults = function.__defaults__

@@ -13,7 +13,8 @@ import time
 _LOOKED_AT = 1 << 24
 #: Seconds that a thread is given to go on.
 _A_MOMENT = 0.001
-_MACHINERY = frozenset(("zmq", "ipykernel", "IPython"))
+#: Packages whose threads do nothing to values of the user: that of tqdm only looks at its bars.
+_MACHINERY = frozenset(("zmq", "ipykernel", "IPython", "tqdm"))
 
 
 class Threads:

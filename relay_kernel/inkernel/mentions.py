@@ -38,11 +38,8 @@ def reached(names, namespace):
 
 def mentioned(code):
     """Return the names in the text of a cell; if it is no Python, each word of it."""
-    if not code.isascii() or "%" in code or "!" in code or "?" in code:
-        code = _as_python(code)
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(code)
+    if tree is None:
         return set(_WORD.findall(code))
     names = set()
     for node in ast.walk(tree):
@@ -54,6 +51,16 @@ def mentioned(code):
             texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
             names.update(word for text in texts for word in _WORD.findall(str(text)))
     return names
+
+
+def parsed(code):
+    """Return the syntax tree of a cell as it was typed; None if it is no Python."""
+    if not code.isascii() or "%" in code or "!" in code or "?" in code:
+        code = _as_python(code)
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _as_python(code):

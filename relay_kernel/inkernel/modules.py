@@ -11,7 +11,7 @@ from .names import ATOMS
 
 #: Exact types that are data wherever they are met.
 _PLAIN = (list, dict, set, bytearray)
-_CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)
+CODE = (types.FunctionType, type, types.ModuleType, types.BuiltinFunctionType)
 
 
 class ModuleRoot:
@@ -98,7 +98,7 @@ class Modules:
 
     def _counts(self, name, attribute, value, pickler):
         kind = type(value)
-        if isinstance(value, _CODE):
+        if isinstance(value, CODE):
             return False
         if kind in ATOMS:
             return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import copyreg
+import math
 import pickle
 import sys
 
-from . import arrays, frames, opened, rebuild, reducers, tensors
+from . import arrays, cached, frames, idle, opened, rebuild, reducers, tensors
 from .blobs import INLINE, flat, marks, marks_of_all
 from .budget import TooLong
 from .classes import ClassRoot
@@ -25,6 +27,9 @@ _OF_BASES = {
     FIGURE: reduce_figure,
     ("matplotlib.cbook", "CallbackRegistry"): reducers.reduce_callbacks,
     ("logging", "Handler"): reduce_handler,
+    ("threading", "Thread"): reducers.refuse,
+    ("subprocess", "Popen"): reducers.refuse,
+    ("concurrent.futures._base", "Future"): idle.reduce_future,
     ("polars.series.series", "Series"): frames.reduce_series,
     ("polars.dataframe.frame", "DataFrame"): frames.reduce_frame,
     ("polars.lazyframe.frame", "LazyFrame"): frames.reduce_lazy,
@@ -73,8 +78,11 @@ class Pickler(pickle.Pickler):
         keep: whether dumps have their bytes, or only their marks.
     """
 
+    _names_nans = False
+
     def __init__(self, state, keep=True):
         self.sink = Kept() if keep else Digested()
+        self._namer = None
         super().__init__(self.sink, protocol=5, buffer_callback=self._keep_in_line)
         self.state = state
         self.user_ns = state.user_ns
@@ -86,6 +94,8 @@ class Pickler(pickle.Pickler):
         self.buffers, self.stream = [], []
         self.classes, self.files = set(), set()
         self.bare_cells, self.bare_functions = set(), set()
+        #: id -> namespace, of functions that run in a dict of their own
+        self.foreign = {}
         self.globals_ref, self.storages, self.plains = {}, {}, {}
         self.sharing = arrays.Sharing()
 
@@ -98,6 +108,7 @@ class Pickler(pickle.Pickler):
         self.files = self.files and set()
         self.storages = self.storages and {}
         self.globals_ref = self.globals_ref and {}
+        self.foreign = self.foreign and {}
         self.bare_cells = self.bare_cells and set()
         self.bare_functions = self.bare_functions and set()
         if not views:
@@ -114,7 +125,9 @@ class Pickler(pickle.Pickler):
         Raises:
             Exception: anything; packing runs code of the user and of libraries.
         """
-        data = self._once(value, None)
+        data = self._widely(value)
+        if self.sink.nan and not self._names_nans:
+            return self._naming().pack(value)
         views = self.sharing.overlapping() if len(self.sharing.spans) > 1 else None
         if views is None:
             return Dump(self, data, memo_of(self, data))
@@ -128,6 +141,22 @@ class Pickler(pickle.Pickler):
         self.clear_memo()
         self.buffers, self.sharing, self.storages = [], arrays.Sharing(), {}
         self.plains = {}
+        if self._namer is not None:
+            self._namer.close()
+
+    def _widely(self, value):
+        try:
+            return self._once(value, None)
+        except Exception:
+            if not self.foreign:
+                raise
+        self.state.narrow.update(self.foreign)
+        return self._once(value, None)
+
+    def _naming(self):
+        if self._namer is None:
+            self._namer = _NamingPickler(self.state, isinstance(self.sink, Kept))
+        return self._namer
 
     def _once(self, value, views):
         self._forget(views)
@@ -190,8 +219,22 @@ class Pickler(pickle.Pickler):
             return arrays.reduce_subclass
         if tensors.is_storage(kind):
             return tensors.reducer_of(kind)
+        if kind.__module__ == "__main__" and reducers.has_own_new(kind):
+            return reducers.reduce_past_new
         # By its own rules.
         return False
+
+
+class _NamingPickler(Pickler):
+    """Packs each NaN by its name."""
+
+    _names_nans = True
+
+    def persistent_id(self, thing):
+        """Return the name of what travels by one."""
+        if type(thing) is float and math.isnan(thing):
+            return self.state.nans.name(thing)
+        return None
 
 
 _NAMELESS = frozenset((type(None), type(...), type(NotImplemented)))
@@ -217,6 +260,15 @@ def reduce_class_root(pickler, root):
     return rebuild.settle_class, args, (rest, names), None, None, rebuild.finish_class
 
 
+def reduce_lru_cache(pickler, wrapper):
+    """Reduce a function under lru_cache with what is cached of it."""
+    other = Pickler(pickler.state)
+    try:
+        return cached.reduce_lru_cache(pickler, wrapper, other)
+    finally:
+        other.close()
+
+
 def reduce_module_root(pickler, root):
     """Reduce a module of the user to what its attributes hold."""
     other = Pickler(pickler.state)
@@ -236,9 +288,10 @@ def _reducers(state):
 
 
 def _make_reducers(state):
-    table = {**reducers.for_exact_types(), **opened.REDUCERS}
+    table = {**reducers.for_exact_types(), **opened.REDUCERS, **idle.REDUCERS}
     table[ClassRoot] = reduce_class_root
     table[ModuleRoot] = reduce_module_root
+    table[cached.KIND] = reduce_lru_cache
     table[type(state.shell)] = reducers.reduce_shell
     kernel = getattr(state.shell, "kernel", None)
     if kernel is not None:
@@ -259,7 +312,7 @@ def _make_reducers(state):
 def seeds(state):
     """Return what every pickle may refer to without packing it: both kernels have their own."""
     names = state.user_ns
-    return [names, names.get("_oh"), names.get("_ih")]
+    return [names, names.get("_oh"), names.get("_ih"), vars(builtins)]
 
 
 def _prefix(count):
@@ -280,6 +333,7 @@ class Unpickler(pickle.Unpickler):
 
     def __init__(self, open_, buffers, state):
         self._seeds = seeds(state)
+        self._nans = state.nans
         super().__init__(open_(_prefix(len(self._seeds))), buffers=buffers)
 
     def find_class(self, module, name):
@@ -287,6 +341,10 @@ class Unpickler(pickle.Unpickler):
         if module == _SEEDS:
             return self._seeds[int(name)]
         return super().find_class(module, name)
+
+    def persistent_load(self, name):
+        """Return the NaN of that name."""
+        return self._nans.get(name)
 
     def unpack(self):
         """Return the value.

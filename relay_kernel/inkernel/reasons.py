@@ -15,8 +15,6 @@ KNOWN = {
     "coroutine": "a coroutine is suspended in the middle of its code",
     "frame": "a frame belongs to code that is running",
     "traceback": "a traceback belongs to code that was running",
-    "lock": "a lock belongs to the threads of one process",
-    "RLock": "a lock belongs to the threads of one process",
     "Thread": "a thread runs in one process",
     "Popen": "a running program belongs to one machine",
     "socket": "an open connection belongs to one machine",

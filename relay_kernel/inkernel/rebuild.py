@@ -7,6 +7,7 @@ namespace that functions bind to, the classes, and the memory of arrays.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import importlib
 import sys
@@ -39,8 +40,10 @@ def set_cell(cell, value):
 
 
 def make_function(home, code, name, closure):
-    """Return a function over the receiver's namespace, or over the module ``home``."""
-    namespace = current.user_ns if home is None else vars(importlib.import_module(home))
+    """Return a function over the receiver's namespace, or over the module or dict ``home``."""
+    if isinstance(home, str):
+        home = vars(importlib.import_module(home))
+    namespace = current.user_ns if home is None else home
     return types.FunctionType(code, namespace, name, None, closure)
 
 
@@ -54,16 +57,28 @@ def set_function(function, state):
         setattr(function, name, value)
 
 
-def make_lru_cache(function, parameters):
-    """Return ``function`` under an empty lru_cache: what it held can be computed again."""
-    return functools.lru_cache(**parameters)(function)
+def make_lru_cache(parameters):
+    """Return an lru_cache over a function that is still to come."""
+    # A partial can be given another function, and calls it without a frame of its own.
+    return functools.lru_cache(**parameters)(functools.partial(_given))
+
+
+def _given(result, *_, **__):
+    return result
 
 
 def set_lru_cache(wrapper, state):
-    """Fill in the function inside a lru_cache once the wrapper itself can be referred to."""
-    attributes, function, function_state = state
+    """Fill in the function and what is cached once the wrapper itself can be referred to."""
+    attributes, function, function_state, entries = state
+    inner = wrapper.__wrapped__
     if function_state is not None:
         set_function(function, function_state)
+    for (arguments, keywords), result in entries:
+        inner.__setstate__((_given, (result,), {}, None))
+        # What its own code cannot make a key of yet is computed again.
+        with contextlib.suppress(Exception):
+            wrapper(*arguments, **keywords)
+    inner.__setstate__((function, (), {}, None))
     wrapper.__dict__.update(attributes)
 
 
@@ -78,6 +93,17 @@ def make_new_type(name, qualname, module, supertype):
 def match(pattern, search, text, start, end):
     """Return the match that ``search``, a method of ``pattern``, finds in a part of ``text``."""
     return getattr(pattern, search)(text, start, end)
+
+
+def make_instance(cls, *args):
+    """Return an instance of a class of the notebook without running its own ``__new__``."""
+    native = next(
+        base
+        for base in cls.__mro__
+        if "__new__" in vars(base)
+        and not isinstance(vars(base)["__new__"], (staticmethod, types.FunctionType))
+    )
+    return native.__new__(cls, *args)
 
 
 def make_exception(cls, args):
@@ -114,6 +140,11 @@ def weak_reference(target, callback):
     return weakref.ref(target, callback)
 
 
+def weak_method(owner, function, callback):
+    """Return a weak reference to ``function`` as a method of ``owner``."""
+    return weakref.WeakMethod(types.MethodType(function, owner), callback)
+
+
 class _Gone:
     """Has instances that are gone at once, to make dead references of."""
 
@@ -121,6 +152,16 @@ class _Gone:
 def dead_reference():
     """Return a weak reference to something that is gone."""
     return weakref.ref(_Gone())
+
+
+def context_variable(name, default):
+    """Return a ContextVar; ``default`` is its default in a tuple, an empty one for none."""
+    return contextvars.ContextVar(name, **({"default": default[0]} if default else {}))
+
+
+def set_context_variable(variable, value):
+    """Set a ContextVar for cells, to a value in a tuple."""
+    variable.set(*value)
 
 
 def memory_view(owner, offset, size, layout, shape, readonly):

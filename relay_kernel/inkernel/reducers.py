@@ -6,12 +6,13 @@ Each function takes the pickler and the object, and returns what ``reducer_overr
 from __future__ import annotations
 
 import ast
+import copyreg
 import functools
 import gc
 import itertools
-import os
 import pickle
 import re
+import struct
 import sys
 import types
 import typing
@@ -32,8 +33,11 @@ def importable(pickler, thing):
     return pickler.cloudpickle._should_pickle_by_reference(thing)
 
 
-def _home(function):
-    """Return the name of the module whose namespace a function runs in, or None."""
+def home_of(function):
+    """Return the name of the module whose namespace a function runs in.
+
+    None: it is a dict of its own, which ``exec`` or ``%run`` was given.
+    """
     name = function.__globals__.get("__name__")
     module = sys.modules.get(name) if isinstance(name, str) else None
     return name if module is not None and vars(module) is function.__globals__ else None
@@ -45,9 +49,12 @@ def reduce_function(pickler, function):
         return NotImplemented
     home = None
     if function.__globals__ is not pickler.user_ns:
-        home = _home(function)
+        home = home_of(function)
         if home is None:
-            return _reduce_foreign(pickler, function)
+            home = function.__globals__
+            if id(home) in pickler.state.narrow:
+                return _reduce_foreign(pickler, function)
+            pickler.foreign[id(home)] = home
     args = (home, function.__code__, function.__name__, function.__closure__)
     if id(function) in pickler.bare_functions:
         return rebuild.make_function, args
@@ -76,7 +83,7 @@ def function_state(pickler, function):
 
 
 def _reduce_foreign(pickler, function):
-    # Code that was run in a dict of its own (exec): what it uses of that dict travels with it.
+    # Not all of the dict can travel: what the function uses of it does.
     cloudpickle = pickler.cloudpickle
     args = cloudpickle.Pickler._function_getnewargs(pickler, function)
     state = cloudpickle._function_getstate(function)
@@ -103,7 +110,7 @@ def reduce_cell(pickler, cell):
     return rebuild.empty_cell, (), contents, None, None, rebuild.set_cell
 
 
-def _found_by_name(thing):
+def is_found_by_name(thing):
     """Return whether ``thing`` is what its module has under its own name."""
     module = getattr(thing, "__module__", None)
     if module in (None, "__main__") or module not in sys.modules:
@@ -114,26 +121,6 @@ def _found_by_name(thing):
     return found is thing
 
 
-def reduce_lru_cache(pickler, wrapper):
-    """Reduce a function under lru_cache; the function may refer to the wrapper."""
-    if _found_by_name(wrapper):
-        return NotImplemented
-    function, state = wrapper.__wrapped__, None
-    if type(function) is types.FunctionType and not importable(pickler, function):
-        pickler.bare_functions.add(id(function))
-        state = function_state(pickler, function)
-    args = (function, wrapper.cache_parameters())
-    attributes = {k: v for k, v in vars(wrapper).items() if k != "__wrapped__"}
-    return (
-        rebuild.make_lru_cache,
-        args,
-        ({**attributes, "__wrapped__": function}, function, state),
-        None,
-        None,
-        rebuild.set_lru_cache,
-    )
-
-
 def reduce_cached_property(pickler, prop):
     """Reduce a cached_property without the lock it has before Python 3.12."""
     state = {key: value for key, value in vars(prop).items() if key != "lock"}
@@ -142,7 +129,7 @@ def reduce_cached_property(pickler, prop):
 
 def reduce_new_type(pickler, made):
     """Reduce a NewType of the notebook; those of modules travel by name."""
-    if _found_by_name(made):
+    if is_found_by_name(made):
         return NotImplemented
     return rebuild.make_new_type, (
         made.__name__,
@@ -183,6 +170,11 @@ def reduce_count(pickler, count):
     return itertools.count, args
 
 
+def reduce_struct(pickler, made):
+    """Reduce a compiled ``struct.Struct`` to its format."""
+    return struct.Struct, (made.format,)
+
+
 def reduce_callbacks(pickler, registry):
     """Reduce a matplotlib CallbackRegistry, whose own way of packing uses up a number each time.
 
@@ -213,7 +205,21 @@ def reduce_weakref(pickler, reference):
     target = reference()
     if target is None:
         return rebuild.dead_reference, ()
+    pickler.state.callbacks |= reference.__callback__ is not None
     return rebuild.weak_reference, (target, reference.__callback__)
+
+
+def reduce_weak_method(pickler, reference):
+    """Reduce a weak reference to a method, likewise."""
+    method = reference()
+    if method is None:
+        return rebuild.dead_reference, ()
+    # That of the reference is a function of its class, over the one of the user.
+    own = reference.__callback__
+    at = own.__code__.co_freevars.index("callback")
+    callback = own.__closure__[at].cell_contents
+    pickler.state.callbacks |= callback is not None
+    return rebuild.weak_method, (method.__self__, method.__func__, callback)
 
 
 def reduce_weak_dict(pickler, mapping):
@@ -278,6 +284,34 @@ def reduce_module(pickler, module):
     return pickler.cloudpickle._module_reduce(module)
 
 
+def has_own_new(cls):
+    """Return whether instances of a class of the notebook are made by code of the notebook."""
+    makers = [(base, vars(base)["__new__"]) for base in cls.__mro__ if "__new__" in vars(base)]
+    users = [base.__module__ == "__main__" for base, _ in makers]
+    native = [not isinstance(maker, (staticmethod, types.FunctionType)) for _, maker in makers]
+    return (
+        users[0]
+        and users.index(False) == native.index(True)
+        and cls.__reduce_ex__ is object.__reduce_ex__
+        and cls.__reduce__ is object.__reduce__
+        and not any(
+            isinstance(getattr(cls, name, None), types.FunctionType)
+            for name in ("__getnewargs__", "__getnewargs_ex__")
+        )
+    )
+
+
+def reduce_past_new(pickler, thing):
+    """Reduce an instance past its own ``__new__``, which ran when it was made.
+
+    It may count, or look at attributes that its class does not have yet while that is unpacked.
+    """
+    reduced = thing.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    if reduced[0] is not copyreg.__newobj__:
+        return reduced
+    return rebuild.make_instance, *reduced[1:]
+
+
 def reduce_sentinel(name):
     """Return a reducer for an object of which there is one, known by name in its module."""
     return lambda pickler, thing: name
@@ -304,9 +338,10 @@ def for_exact_types():
         types.ModuleType: reduce_module,
         types.MappingProxyType: reduce_mapping_proxy,
         functools.cached_property: reduce_cached_property,
-        type(functools.lru_cache(maxsize=None)(os.getpid)): reduce_lru_cache,
         re.Match: reduce_match,
+        struct.Struct: reduce_struct,
         weakref.ReferenceType: reduce_weakref,
+        weakref.WeakMethod: reduce_weak_method,
         weakref.WeakKeyDictionary: reduce_weak_dict,
         weakref.WeakValueDictionary: reduce_weak_dict,
         LeftBehind: reduce_tombstone,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import blobs
+from . import blobs, nans
 from .memos import MEMOIZE
 
 #: Bytes of each part that are looked at for how many objects it is about.
@@ -15,11 +15,14 @@ class Kept:
     def __init__(self):
         self.parts = []
         self.write = self.parts.append
+        #: whether there may be a NaN in what was taken last
+        self.nan = False
 
     def take(self):
         """Return what was written since the last time."""
         data = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
         self.parts.clear()
+        self.nan = nans.may_hold(data)
         return data
 
 
@@ -42,9 +45,12 @@ class Digested:
     """The marks of the pickle, a chunk of which is in memory at a time."""
 
     def __init__(self):
+        #: whether there may be a NaN in what was taken last
+        self.nan = False
         self._start()
 
     def _start(self):
+        self._nan = False
         self._rest = bytearray()
         self._digests = []
         self._size = self._about = 0
@@ -56,6 +62,8 @@ class Digested:
         if sample:
             self._about += sample.count(MEMOIZE) * len(view) // len(sample)
         self._size += len(view)
+        # Whatever is short is handed over whole.
+        self._nan = self._nan or nans.may_hold(part)
         while len(self._rest) + len(view) >= blobs.CHUNK:
             missing = blobs.CHUNK - len(self._rest)
             self._rest += view[:missing]
@@ -72,5 +80,6 @@ class Digested:
             last = [blobs.mark(self._rest)] if self._rest else []
             marks = (self._size, *self._digests, *last)
         found = Digest(marks, self._about)
+        self.nan = self._nan
         self._start()
         return found

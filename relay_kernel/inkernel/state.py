@@ -9,12 +9,14 @@ import sys
 from . import bundles
 from .blobs import ChunkStore
 from .budget import Budget
+from .cached import Caches
 from .classes import ClassTable
 from .context import Context
 from .history import History
 from .live import Threads
 from .modules import Modules
 from .names import Names, name_of
+from .nans import Nans
 from .reasons import kind_of, why
 from .registered import Registered
 from .tombstone import LeftBehind
@@ -51,11 +53,19 @@ class Kernel:
         self.tried = {}
         self.registered = Registered(self)
         self.classes = ClassTable(self.kernel_id)
+        self.nans = Nans(self.kernel_id)
+        self.caches = Caches()
         self.budget = Budget(
             config.get("seconds_per_component", 10.0), config.get("bytes_per_component", 0)
         )
         self.turns = Turns()
         self.threads = Threads()
+        #: threads of the user that ran when the last scan began
+        self.at_work = 0
+        #: whether a weak reference that calls something was ever met
+        self.callbacks = False
+        #: id -> namespace of functions, where not all of it can travel
+        self.narrow = {}
         #: names of what changed while it was packed last
         self.live = []
         self.streams = {"stdout": sys.stdout, "stderr": sys.stderr}

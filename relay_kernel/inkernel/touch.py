@@ -7,12 +7,13 @@ from .mentions import names_of
 
 
 def before_cell(state, code):
-    """Make ready what a cell may use. It never raises.
+    """Make ready what a cell may use, and note what it may replace. It never raises.
 
     Args:
         state: the kernel.
         code: of the cell, as it was typed.
     """
+    state.registered.before_cell(code)
     on_disk, failed = parked.waiting(state), late.waiting(state)
     if not (on_disk or failed or recipe.waiting(state)):
         return

@@ -80,8 +80,11 @@ def main() -> None:
     """Measure in a folder of its own."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--criu", default="criu", help="the program")
+    criu = options.parse_args().criu
+    if shutil.which(criu) is None:
+        sys.exit(f"there is no {criu}: install CRIU 4 or newer, or name it with --criu PROGRAM")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        measure(options.parse_args().criu, Path(folder))
+        measure(criu, Path(folder))
 
 
 if __name__ == "__main__":

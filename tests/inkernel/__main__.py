@@ -2,6 +2,7 @@
 
 ``--programs``: random programs, each on one kernel and on two between which it moves.
 ``--routes``: every trap, on every way in which its cells can be spread over two kernels.
+``--only``: this trap alone; again for another.
 ``--python``: the interpreter of the kernels, with ipykernel and NumPy; twice for one at each end.
 """
 
@@ -45,10 +46,10 @@ def run_programs(pair: Pair, folder: Path, count: int, start: int) -> None:
         truth.stop()
 
 
-def run_routes(pair: Pair, folder: Path) -> list[str]:
-    """Run every trap on every route; return what went wrong."""
+def run_routes(pair: Pair, folder: Path, names: list[str]) -> list[str]:
+    """Run these traps on every route; return what went wrong."""
     wrong, done = [], 0
-    for name in TRAPS.keys() - LOSSY - LEAVES:
+    for name in names:
         routes = ["".join(places) for places in itertools.product("ab", repeat=_length(name))]
         # First the one on which nothing moves: it is the truth for this Python and its packages.
         stays = "b" * _length(name)
@@ -60,7 +61,7 @@ def run_routes(pair: Pair, folder: Path) -> list[str]:
             if trouble := run_route(pair, folder, name, route):
                 wrong.append(trouble)
                 print(trouble, flush=True)
-    print(f"{done} routes of {len(TRAPS)} traps, {len(wrong)} wrong")
+    print(f"{done} routes of {len(names)} traps, {len(wrong)} wrong")
     return wrong
 
 
@@ -85,10 +86,12 @@ def run_route(pair: Pair, folder: Path, name: str, route: str) -> str:
 
 
 def main() -> None:
+    spread = [name for name in TRAPS if name not in LOSSY | LEAVES]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--routes", action="store_true")
+    parser.add_argument("--only", action="append", choices=spread, metavar="TRAP")
     parser.add_argument("--python", type=Path, action="append", default=[])
     chosen = parser.parse_args()
     began = time.monotonic()
@@ -96,7 +99,7 @@ def main() -> None:
         folder = Path(name)
         pair = Pair(folder, *chosen.python[:2], chunk=CHUNK)
         try:
-            wrong = run_routes(pair, folder) if chosen.routes else []
+            wrong = run_routes(pair, folder, chosen.only or spread) if chosen.routes else []
             if chosen.programs:
                 run_programs(pair, folder / "truth", chosen.programs, chosen.seed)
                 print(f"{chosen.programs} programs, none differs")

@@ -14,6 +14,7 @@ import cloudpickle.cloudpickle
 from jupyter_client.manager import KernelManager
 
 import relay_kernel
+from tests.ports import give_ports
 
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
@@ -57,6 +58,7 @@ class PlainKernel:
         self, folder: Path, python: Path | None = None, environment: dict[str, str] | None = None
     ) -> None:
         self.manager = KernelManager()
+        give_ports(self.manager)
         if python is not None:
             self.manager.kernel_spec.argv[0] = str(python)
         # Several kernels share the machine: threads that spin would only wait for each other.

@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
 REASONS = {
     "v = (i for i in range(3))": "suspended in the middle",
-    "import threading; v = threading.Lock()": "a lock belongs to",
-    "import threading; v = {'deep': [threading.RLock()]}": "it holds a RLock",
+    "import threading; v = threading.Lock(); v.acquire()": "a lock that is held belongs to",
+    "import threading; v = {'deep': [threading.RLock()]}; v['deep'][0].acquire()": (
+        "it holds a RLock, and a lock that is held"
+    ),
     "import threading; v = threading.Thread()": "a thread runs in one process",
+    "import concurrent.futures; v = concurrent.futures.Future()": "is made in one process",
     "import socket; v = socket.socket()": "an open connection belongs",
     "v = open('/etc/hostname')": "an open file belongs",
     "v = open('/etc/hostname', 'rb')": "an open file belongs",
@@ -85,13 +88,15 @@ def test_the_real_value_is_there_again_on_return(pair: Pair) -> None:
 
 def test_a_class_travels_without_what_cannot(pair: Pair) -> None:
     """One lock in a class would take all its instances."""
-    manifest = pair.cell("import threading\nclass C:\n    lock = threading.Lock(); n = 1\nc = C()")
+    manifest = pair.cell(
+        "import threading\nclass C:\n    lock = threading.Lock(); n = 1\nc = C(); C.lock.acquire()"
+    )
     assert list(manifest["left_behind"]) == ["C.lock"]
     assert pair.problems == {}
     pair.a.check("assert c.n == 1 and 'left behind' in repr(C.lock)")
     pair.a.run("C.n = 2")
     assert list(pair.back()["left_behind"]) == ["C.lock"]
-    pair.b.check("assert C.n == 2\nwith C.lock: pass")
+    pair.b.check("assert C.n == 2\nC.lock.release()")
 
 
 def test_what_loads_wrong_costs_only_itself(pair: Pair) -> None:
@@ -118,14 +123,14 @@ def test_when_it_is_made_again_it_is_no_longer_left_behind(pair: Pair) -> None:
 def test_it_really_goes_when_it_is_deleted(pair: Pair) -> None:
     """A large object with a lock in it would fill the memory for good."""
     pair.b.run(
-        "import builtins, weakref, threading\nclass Big:\n"
-        "    def __init__(self): self.lock = threading.Lock()\n"
-        "v = Big(); builtins.rk_seen = weakref.ref(v)"
+        "import weakref, threading\nclass Big:\n"
+        "    def __init__(self): self.lock = threading.Lock(); self.lock.acquire()\n"
+        "v = Big(); get_ipython().rk_seen = weakref.ref(v)"
     )
     assert list(pair.b.capture()["left_behind"]) == ["v"]
     pair.b.run("del v")
     assert pair.b.capture()["left_behind"] == {}
-    pair.b.check("assert rk_seen() is None")
+    pair.b.check("assert get_ipython().rk_seen() is None")
 
 
 def test_a_result_that_stays_behind_is_listed_once(pair: Pair) -> None:
@@ -135,3 +140,45 @@ def test_a_result_that_stays_behind_is_listed_once(pair: Pair) -> None:
     pair.a.check("assert 'left behind' in repr(_) and 'left behind' in repr(Out[1])")
     pair.back()
     pair.b.check("assert next(_) == 0 and next(Out[1]) == 1")
+
+
+def test_a_lock_travels_once_it_is_free(pair: Pair) -> None:
+    """All that has a lock would stay behind, though nobody uses that."""
+    pair.cell(
+        "import threading\nclass Counts:\n"
+        "    def __init__(self): self.n, self.lock = 0, threading.RLock()\n"
+        "counts = Counts(); counts.lock.acquire()"
+    )
+    manifest = pair.cell("counts.n += 1")
+    assert list(manifest["left_behind"]) == ["counts"]
+    assert pair.cell("counts.lock.release()")["left_behind"] == {}
+    pair.a.check("assert counts.n == 1\nwith counts.lock: counts.n += 1")
+    assert pair.back()["left_behind"] == {}
+    pair.b.check("assert counts.n == 2\nwith counts.lock: pass")
+
+
+def test_what_threads_of_the_user_may_use_stays_with_them(pair: Pair) -> None:
+    """Who waits on the other machine for what a thread here will put would wait for ever."""
+    manifest = pair.cell(
+        "import queue, threading\njobs = queue.Queue()\n"
+        "done, own = threading.Event(), threading.local()\n"
+        "worker = threading.Thread(target=done.wait, daemon=True); worker.start()"
+    )
+    left = manifest["left_behind"]
+    assert left.keys() == {"jobs", "done", "own", "worker"}
+    assert left["own"]["reason"] == "threads of yours run, which may use it"
+    assert "lock, and threads of yours run, which may use it" in left["jobs"]["reason"]
+    assert left["worker"]["reason"] == "a thread runs in one process"
+    manifest = pair.cell("done.set(); worker.join(); jobs.put(1)")
+    assert list(manifest["left_behind"]) == ["worker"]
+    pair.a.check("assert jobs.get() == 1 and done.is_set() and not vars(own)")
+
+
+def test_a_finalizer_is_not_called_for_a_copy(pair: Pair) -> None:
+    """A folder would be removed because the notebook came back to where it was made."""
+    pair.cell(
+        "import weakref; log = []\nclass T: pass\nt = T(); end = weakref.finalize(t, log.append, 1)"
+    )
+    pair.a.run("t.x = 1")
+    pair.back()
+    pair.b.check("import gc; gc.collect()\nassert t.x == 1 and log == []")

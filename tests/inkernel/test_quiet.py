@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.inkernel.rig import PlainKernel
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.inkernel.rig import Pair
 
 NOISY = """
@@ -40,6 +44,22 @@ def test_nothing_is_published(pair: Pair) -> None:
     assert pair.a.output == []
     pair.b.run("print('still heard')")
     assert pair.b.shown() == "still heard\n"
+
+
+def test_the_interpreter_is_set_as_without_us(pair: Pair, tmp_path: Path) -> None:
+    """What would cost all code of the user, and no time of a capture."""
+    asked = (
+        "import gc, sys, threading\nprint(gc.get_threshold(), gc.isenabled(), gc.callbacks, "
+        "sys.getswitchinterval(), sorted(each.name for each in threading.enumerate()))"
+    )
+    plain = PlainKernel(tmp_path)
+    try:
+        pair.cell("x = [1]")
+        for kernel in (plain, pair.b):
+            kernel.check(asked)
+        assert pair.b.shown() == plain.shown() != ""
+    finally:
+        plain.stop()
 
 
 def test_user_code_is_not_slowed_by_hooks(pair: Pair) -> None:

@@ -137,10 +137,10 @@ def test_another_python_is_refused(pair: Pair) -> None:
 def test_unchanged_values_stay_the_same_objects(pair: Pair) -> None:
     """A user's references from outside the namespace would go stale after each return."""
     pair.cell("a = [1]; b = {2}; import numpy as np; c = np.zeros(5000)")
-    pair.b.run("import builtins; builtins.rk = (id(a), id(b), id(c))")
+    pair.b.run("get_ipython().rk = (id(a), id(b), id(c))")
     pair.a.run("b.add(3)")
     pair.back()
-    pair.b.check("assert rk[0] == id(a) and rk[2] == id(c) and b == {2, 3}")
+    pair.b.check("rk = get_ipython().rk; assert rk[0] == id(a) and rk[2] == id(c) and b == {2, 3}")
 
 
 def test_a_cell_that_was_cut_is_put_back(pair: Pair) -> None:

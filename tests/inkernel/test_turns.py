@@ -56,12 +56,14 @@ def subshell(pair: Pair) -> Iterator[Subshell]:
     made.close()
 
 
-#: Each time that ``grows`` is packed, what works on it has gone on meanwhile.
+#: Each time that ``grows`` is packed, what works on it has gone on meanwhile. Where nothing does,
+#: there is no such thing as ``over``, and packing it fails at once.
 GROWS = """
 import time
 count = [0]
 class Grows:
     def __getstate__(self):
+        over = get_ipython().over
         before, end = self.count[0], time.monotonic() + 30
         while before == self.count[0] and not over.is_set() and time.monotonic() < end:
             time.sleep(0.001)
@@ -87,7 +89,7 @@ def test_a_capture_waits_for_a_short_cell_of_a_subshell(pair: Pair, subshell: Su
 
 def test_a_long_cell_of_a_subshell_is_not_waited_for(pair: Pair, subshell: Subshell) -> None:
     """A server of a dashboard on a subshell would stop the notebook; or its data would be torn."""
-    pair.b.run("over = threading.Event(); over.set()\n" + GROWS)
+    pair.b.run("over = get_ipython().over = threading.Event(); over.set()\n" + GROWS)
     subshell.start("started.set()\nwhile not end.is_set(): count[0] += 1; time.sleep(0.001)")
     began = time.monotonic()
     manifest = capture_after(pair.b, "assert started.wait(30); over.clear(); still.append(1)")
@@ -144,7 +146,9 @@ def test_a_capture_does_not_come_into_an_awaiting_cell(pair: Pair) -> None:
 def test_threads_are_counted_and_what_they_change_is_named(pair: Pair) -> None:
     """A user would take a torn value for a whole one."""
     pair.b.run(
-        "import threading\nend = over = threading.Event()\n" + GROWS + "def work():\n"
+        "import threading\nend = over = get_ipython().over = threading.Event()\n"
+        + GROWS
+        + "def work():\n"
         "    while not end.is_set(): count[0] += 1; time.sleep(0.001)\n"
         "t = threading.Thread(target=work, daemon=True); t.start()"
     )

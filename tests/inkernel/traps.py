@@ -804,6 +804,600 @@ big = np.arange(400_000.0); text = "x" * 3_000_000; raw = bytes(2_500_000); rows
 big[200_000] = -1; rows[9]["i"] = -9
 ---
 assert big[200_000] == -1 and big[-1] == 399_999 and len(text) == 3_000_000 and rows[9]["i"] == -9 and raw[-1] == 0
+
+# locks and what is made of them, while nobody holds them
+import threading, queue
+class S:
+    def __init__(self): self.lock = threading.Lock(); self.n = 0
+    def inc(self):
+        with self.lock: self.n += 1
+s = S(); q = queue.Queue(); rl = threading.RLock(); ev = threading.Event(); cond = threading.Condition(s.lock); two = [rl, threading.Semaphore(2)]
+---
+s.inc(); q.put([5]); ev.set()
+---
+s.inc(); held = q.get()
+assert s.n == 2 and held == [5] and ev.is_set() and q.empty()
+with rl, cond, two[1]: assert s.lock.locked()
+assert cond._lock is s.lock and two[0] is rl and not s.lock.locked()
+
+# thread-local data of the main thread
+import threading
+tl = threading.local(); tl.x = [1]; box = [tl]; alias = tl.x
+---
+tl.x.append(2)
+---
+alias.append(3)
+assert tl.x == [1, 2, 3] and box[0] is tl
+
+# a context variable and its value
+import contextvars
+cv = contextvars.ContextVar("cv", default=1); none = contextvars.ContextVar("none"); box = [cv]
+---
+cv.set([2]); None
+---
+seen = cv.get()
+---
+assert box[0] is cv and cv.name == "cv" and none.get(7) == 7 and seen == cv.get()
+
+# a weak set and weak methods
+import weakref
+class T:
+    def m(self): return 7
+t = T(); log = []; ws = weakref.WeakSet([t]); wm = weakref.WeakMethod(t.m, lambda ref: log.append("gone"))
+---
+t.x = 1
+---
+assert t in ws and len(ws) == 1 and wm()() == 7
+del t; import gc; gc.collect()
+assert len(ws) == 0 and wm() is None and log == ["gone"]
+
+# a Future that is done
+import concurrent.futures as cf
+f = cf.Future(); f.set_result([1])
+---
+f.result().append(2)
+---
+assert f.done() and f.result() == [1, 2]
+
+# NaN is the same object in names, containers and libraries
+import math, numpy as np, pandas as pd
+nan = float("nan"); a = [nan, np.nan]; d = {nan: 1, math.nan: 2}; col = pd.Series(["x", np.nan], dtype=object); counts = {np.nan: 5}; other = float("nan")
+def f(x=nan): return x is nan
+---
+a.append(float("inf") - float("inf")); last = a[-1]
+---
+assert nan in a and np.nan in a and d[nan] == 1 and d[math.nan] == 2 and counts[np.nan] == 5 and f() and a[-1] is last
+assert col[1] is np.nan and other not in a and a[1] is np.nan and last is not nan and math.isnan(last)
+a.remove(nan); assert len(a) == 2
+
+# more NaNs than are told apart
+a = [float("nan") for _ in range(3000)]; nan = a[0]
+---
+a.append(1.0)
+---
+import math
+assert a[0] is nan and len(a) == 3001 and all(map(math.isnan, a[:-1])) and len({*map(id, a)}) == 3001
+
+# copies that are superseded say no last words
+import os
+gone = []
+class Held:
+    def __init__(self, path): self.path = path; open(path, "w").close(); self.n = 0
+    def __del__(self): gone.append(self.n); os.remove(self.path)
+h = Held("@DIR@/file"); loop = Held("@DIR@/loop"); loop.me = loop
+---
+h.n += 1; loop.n += 1
+---
+h.n += 1; loop.n += 1
+---
+import gc; gc.collect()
+assert gone == [] and os.path.exists("@DIR@/file") and os.path.exists("@DIR@/loop")
+del h
+assert gone == [2] and not os.path.exists("@DIR@/file")
+del loop; gc.collect()
+assert gone == [2, 2] and not os.path.exists("@DIR@/loop")
+
+# one that the user deletes says them once
+gone = []
+class D:
+    def __del__(self): gone.append(1)
+d = D(); e = D()
+---
+del d
+---
+x = 1
+---
+assert gone == [1]
+
+# what cells set on libraries
+import math, json, builtins, pandas as pd
+def area(df): return len(df) * n
+n = 2; pd.DataFrame.area = area; old = pd.DataFrame.head
+math.tau2 = 12.5; builtins.rk_answer = [42]; ans = rk_answer
+setattr(pd.Series, "twice", property(lambda self: self * 2))
+---
+pd.DataFrame.head = lambda self, k=1: old(self, k); n = 3
+pd.DataFrame.made = classmethod(lambda cls: cls({"x": [1]}))
+---
+rk_answer.append(1); y = math.tau2
+---
+df = pd.DataFrame({"a": [1, 2, 3]})
+assert df.area() == 9 and pd.DataFrame.area is area and len(df.head()) == 1 and y == 12.5 and ans is rk_answer and ans == [42, 1]
+assert list(df.a.twice) == [2, 4, 6] and type(pd.DataFrame.made()) is pd.DataFrame
+---
+del pd.DataFrame.area, math.tau2, builtins.rk_answer, pd.Series.twice, pd.DataFrame.made
+---
+pd.DataFrame.head = old
+---
+assert len(df.head()) == 3 and not hasattr(math, "tau2") and not hasattr(df, "area")
+try: rk_answer
+except NameError: pass
+else: assert False
+
+# a class of a user's module, and a function of it, are patched
+import os, sys, pathlib
+os.chdir("@DIR@"); sys.path.insert(0, "@DIR@"); sys.modules.pop("rkpatch", None)
+_ = pathlib.Path("rkpatch.py").write_text("def f(): return 1\\ndef g(): return f()\\nclass K:\\n    size = 1\\n    def m(self): return self.size\\n"); del _
+import rkpatch; from rkpatch import K
+k = K()
+---
+rkpatch.f = lambda: 2
+K.size = 5; rkpatch.K.m2 = lambda self: self.m() + 1
+---
+assert rkpatch.g() == 2 and k.m2() == 6 and rkpatch.K is K and type(k) is K
+
+# what a cell sets on a library is put back to what it was
+import pandas as pd, numpy as np
+---
+old = pd.DataFrame.head; pd.DataFrame.head = lambda self: 7; np.pi = 3
+---
+assert np.pi == 3 and pd.DataFrame().head() == 7
+---
+pd.DataFrame.head = old; del np.pi
+---
+df = pd.DataFrame({"a": [1]})
+assert len(df.head()) == 1 and not hasattr(np, "pi")
+---
+import math; np.pi = math.pi
+---
+assert len(df.head()) == 1 and np.pi == math.pi
+
+# counter, deque, ordered dict, chain map, default dict
+import collections
+c = collections.Counter("abca"); d = collections.deque([1,2,3], maxlen=3); o = collections.OrderedDict(a=1, b=2)
+inner = {"x": 1}; m = collections.ChainMap(inner, {"y": 2}); dd = collections.defaultdict(lambda: [0])
+---
+d.append(4); o.move_to_end("a"); inner["z"] = 3; dd["k"].append(1)
+---
+c["b"] += 1
+assert list(d) == [2,3,4] and d.maxlen == 3 and list(o) == ["b","a"] and m["z"] == 3 and dd["k"] == [0,1] and dd["n"] == [0] and c["b"] == 2
+
+# a dataclass with slots
+import dataclasses, sys
+@dataclasses.dataclass(slots=True)
+class P:
+    x: int
+    y: list = dataclasses.field(default_factory=list)
+    def __post_init__(self): self.y.append(self.x)
+p = P(1)
+---
+p.x = 2
+---
+assert p == P(2, [1]) or True
+assert p.x == 2 and p.y == [1] and not hasattr(p, "__dict__") and P(3).y == [3]
+
+# a descriptor with set_name
+class Field:
+    def __set_name__(self, owner, name): self.name = "_" + name; self.n = getattr(self, "n", 0) + 1
+    def __get__(self, o, t=None): return self if o is None else o.__dict__.get(self.name, 0)
+    def __set__(self, o, v): o.__dict__[self.name] = v
+class Q: a = Field(); b = Field()
+q = Q(); q.a = 5
+---
+q.b = 6
+---
+assert (q.a, q.b, Q.a.name, Q.a.n) == (5, 6, "_a", 1) and Q.a is not Q.b
+
+# two classes share one descriptor or helper
+class H:
+    def __init__(self): self.calls = []
+h = H()
+class A: helper = h
+class B: helper = h
+---
+A.helper.calls.append(1)
+---
+B.helper.calls.append(2)
+assert h.calls == [1, 2] and A.helper is B.helper is h
+
+# a method put on a class later, and one taken from another
+class A:
+    def f(self): return "A"
+class B: pass
+B.f = A.f
+a, b = A(), B()
+---
+def g(self): return "g" + self.f()
+A.g = B.g = g
+---
+assert a.g() == "gA" and b.g() == "gA" and A.f is B.f and A.g is g
+
+# a bound method stored on its own instance
+class M:
+    def __init__(self): self.cb = self.run; self.n = 0
+    def run(self): self.n += 1; return self
+m = M()
+---
+m.cb()
+---
+m.cb()
+assert m.n == 2 and m.cb() is m and m.cb.__self__ is m
+
+# exceptions with notes, groups, context
+import sys
+try:
+    try: 1/0
+    except ZeroDivisionError as e0: raise KeyError("k") from None
+except KeyError as e1: err = e1
+if sys.version_info >= (3, 11):
+    err.add_note("note"); grp = ExceptionGroup("g", [err, ValueError(1)])
+---
+x = 1
+---
+assert isinstance(err.__context__, ZeroDivisionError) and err.__suppress_context__
+if sys.version_info >= (3, 11):
+    assert err.__notes__ == ["note"] and grp.exceptions[0] is err
+
+# bytearray in two places, and array.array with a memoryview cast
+import array
+b = bytearray(b"abc"); d = {"b": b}; a = array.array("d", [1, 2, 3]); m = memoryview(a).cast("B")
+---
+d["b"].extend(b"d"); a[0] = 9
+---
+assert b == b"abcd" and memoryview(m).cast("d")[0] == 9
+m[0:8] = bytes(8); assert a[0] == 0
+
+# asyncio primitives that nobody holds
+import asyncio
+q = asyncio.Queue(); q.put_nowait(1); ev = asyncio.Event(); lock = asyncio.Lock(); sem = asyncio.Semaphore(2)
+---
+q.put_nowait([2]); ev.set()
+---
+assert q.get_nowait() == 1 and q.get_nowait() == [2] and ev.is_set() and not lock.locked()
+async with lock: pass
+async with sem: pass
+
+# a logger with a handler and level of the user's
+import logging, io
+log = logging.getLogger("rk.user"); log.setLevel(10); buf = io.StringIO(); h = logging.StreamHandler(buf); log.addHandler(h); log.propagate = False
+---
+log.info("one")
+---
+log.info("two")
+assert log is logging.getLogger("rk.user") and log.level == 10 and len(log.handlers) == 1 and log.handlers[0] is h
+assert buf.getvalue() == "one\\ntwo\\n"
+log.handlers.clear()
+
+# text and byte streams in memory, at their place
+import io
+t = io.StringIO("abc\\ndef"); b = io.BytesIO(b"12345"); t.readline(); b.read(2)
+---
+t2 = t
+---
+assert t.read() == "def" and b.read() == b"345" and t2 is t
+
+# __class__ assignment and dynamic bases
+class A:
+    def w(self): return "a"
+class B:
+    def w(self): return "b"
+x = A(); y = x
+---
+x.__class__ = B
+---
+assert y.w() == "b" and y is x and type(y) is B
+
+# a function whose code, defaults and name were exchanged
+def f(a, b=1): return a + b
+def g(a, b=1): return a * b
+---
+f.__code__ = g.__code__; f.__defaults__ = (5,); f.__name__ = "ff"; f.__doc__ = "new"
+---
+assert f(2) == 10 and f.__name__ == "ff" and f.__doc__ == "new"
+
+# numpy: broadcast, zero-stride, diagonal, fields, ufunc, poly, dtype
+import numpy as np
+a = np.arange(5.0); br = np.broadcast_to(a, (3, 5)); st = np.zeros(3, [("x", "f8"), ("y", "i4")]); fx = st["x"]; dt = np.dtype("f4"); uf = np.add
+vec = np.vectorize(lambda x: x + 1); p = np.poly1d([1, 2])
+---
+a[0] = 9; fx[1] = 4
+---
+assert br[2, 0] == 9 and st["x"][1] == 4 and p(1) == 3 and vec(a)[1] == 2 and uf is np.add
+a[1] = -1; assert br[0, 1] == -1
+
+# attributes of frames; sub-class of a frame; index names; sparse; intervals; periods
+import pandas as pd
+class F(pd.DataFrame):
+    _metadata = ["unit"]
+    @property
+    def _constructor(self): return F
+f = F({"a": [1, 2]}); f.unit = "m"; f.attrs["k"] = [1]; i = pd.interval_range(0, 3); per = pd.period_range("2024-01", periods=2, freq="M")
+sp = pd.Series(pd.arrays.SparseArray([0, 0, 1])); nul = pd.array([1, None], dtype="Int64")
+---
+f.attrs["k"].append(2); f["b"] = 3
+---
+assert type(f) is F and f.unit == "m" and f.attrs["k"] == [1, 2] and type(f[["a"]]) is F and len(i) == 3 and str(per[1]) == "2024-02"
+assert sp.sparse.density == 1/3 and nul.isna().sum() == 1
+
+# what is under lru_cache is not computed again
+import functools
+calls = []
+@functools.cache
+def load(n): calls.append(n); return [n]
+@functools.lru_cache(maxsize=3)
+def pair(a, *more, k=1): calls.append((a, k)); return a, k
+@functools.lru_cache(maxsize=None, typed=True)
+def typed(a, b=0): calls.append((a, type(a).__name__)); return a
+def make():
+    @functools.lru_cache
+    def fact(n): return 1 if n < 2 else n * fact(n - 1)
+    return fact
+fact = make(); first = load(1)
+for n in (1, 2, 3, 4): pair(n)
+pair(2, k=5); pair((3, 4)); typed(1); typed(1.0); typed("s", b=2); fact(50)
+class K:
+    def __init__(self, n): self.n = n
+    @functools.lru_cache(maxsize=8)
+    def slow(self, x): calls.append(("slow", self.n, x)); return self.n * x
+k = K(3); k.slow(2); load.tag = "t"
+---
+first.append(5); done = len(calls)
+---
+assert load(1) is first and first == [1, 5] and k.slow(2) == 6 and typed(1) == 1 and typed(1.0) == 1.0 and typed("s", b=2) == "s"
+assert pair((3, 4)) == ((3, 4), 1) and pair(2, k=5) == (2, 5) and pair(4) == (4, 1) and len(calls) == done, calls
+---
+assert pair(1) == (1, 1) and len(calls) == done + 1 and load.tag == "t" and load.__name__ == "load" and load(2) == [2]
+assert pair.cache_info().currsize == 3 and pair.cache_parameters() == {"maxsize": 3, "typed": False}
+assert fact.cache_info().currsize >= 50 and fact(300) and load.__wrapped__(7) == [7] and K.slow.cache_info().currsize == 1
+load.cache_clear(); assert load(1) == [1] and load(1) is not first
+
+# what is cached and cannot travel is computed again
+import functools
+@functools.cache
+def gen(n): return (i for i in range(n)) if n else [n]
+zero = gen(0); gen(2); None
+---
+x = 1
+---
+assert gen(0) is zero and next(gen(2)) == 0
+
+# macro and captured output
+print("hello")
+---
+%macro -q m 1
+---
+from IPython.utils.capture import capture_output
+with capture_output() as cap: print("inside")
+---
+assert cap.stdout == "inside\\n" and "hello" in m.value
+
+# the time zone
+import os, time
+os.environ["TZ"] = "Asia/Tokyo"; time.tzset()
+---
+x = 1
+---
+assert time.tzname[0] == "JST"
+
+# the time that sockets wait
+import socket
+socket.setdefaulttimeout(7)
+---
+x = 1
+---
+assert socket.getdefaulttimeout() == 7
+
+# an accessor that was registered
+import pandas as pd
+@pd.api.extensions.register_series_accessor("rkx")
+class Acc:
+    def __init__(self, s): self.s = s
+    def twice(self): return self.s * 2
+---
+s = pd.Series([1])
+---
+assert s.rkx.twice()[0] == 2
+
+# what tqdm sets on pandas
+import pandas as pd
+from tqdm.auto import tqdm
+tqdm.pandas()
+---
+s = pd.Series([1])
+---
+s.progress_apply(lambda v: v)
+
+# threading excepthook and sys.excepthook, unraisablehook
+import sys, threading
+def hook(*a): pass
+sys.unraisablehook = hook; threading.excepthook = hook
+---
+x = 1
+---
+assert sys.unraisablehook is hook and threading.excepthook is hook
+
+# what a signal calls
+import signal, os
+def on_usr(n, f): global got; got = n
+signal.signal(signal.SIGUSR1, on_usr); got = None
+---
+x = 1
+---
+assert signal.getsignal(signal.SIGUSR1) is on_usr
+
+# generic aliases, unions, literals, annotated types
+import typing
+T = typing.TypeVar("T")
+class Box(typing.Generic[T]):
+    item: T
+    def __init__(self, item: T): self.item = item
+IntBox = Box[int]; U = int | None; L = typing.Literal["a"]; A = typing.Annotated[int, {"k": [1]}]; CB = typing.Callable[[int], str]
+b = IntBox(3)
+---
+b.item = 4
+---
+assert b.item == 4 and typing.get_args(IntBox) == (int,) and typing.get_args(L) == ("a",) and U == (int | None) and IntBox.__origin__ is Box
+assert A.__metadata__ == ({"k": [1]},)
+
+# an object with custom __hash__ on mutable state used as key
+class P:
+    def __init__(self, x): self.x = x
+    def __hash__(self): return hash(self.x)
+    def __eq__(self, o): return self.x == o.x
+p = P("a"); d = {p: "v"}; s = {p, P("b")}
+---
+q = d[P("a")]
+---
+assert d[p] == "v" and P("b") in s and p in s
+
+# compiled formats of struct
+import struct
+fmt = struct.Struct("<i"); box = [fmt]
+---
+x = fmt.pack(1)
+---
+assert box[0] is fmt and fmt.unpack(x) == (1,)
+
+# future flags of cells
+from __future__ import annotations
+---
+x = 1
+---
+def f(a: not_there) -> int | nothing: pass
+assert f.__annotations__["a"] == "not_there"
+
+# who sees what
+a = 1; b = "x"; import os
+before = sorted(get_ipython().run_line_magic("who_ls", ""))
+---
+c = 2
+---
+now = sorted(get_ipython().run_line_magic("who_ls", ""))
+assert [n for n in now if n not in ("c", "now", "before")] == before, (now, before)
+
+# a script that was run
+import pathlib, os
+os.chdir("@DIR@")
+_ = pathlib.Path("rkscript.py").write_text("n = 0\\nlog = []\\ndef bump():\\n    global n\\n    n += 1\\n    log.append(n)\\n    return n\\ndef read(): return n\\nif __name__ == '__main__': main = True\\n"); del _
+%run rkscript.py
+---
+bump()
+---
+bump()
+assert read() == 2 and log == [1, 2] and main and n == 0
+
+# enumerations with auto, custom values and methods added later
+import enum
+class S(str, enum.Enum):
+    A = "a"
+    B = "b"
+class I(enum.IntFlag):
+    X = enum.auto(); Y = enum.auto()
+m = {S.A: 1, I.X | I.Y: 2}
+---
+S.label = lambda self: self.value.upper()
+---
+assert m[S.A] == 1 and S.A.label() == "A" and S("b") is S.B and m[I(3)] == 2 and isinstance(S.A, str)
+
+# a metaclass that makes and counts instances
+class M(type):
+    def __iter__(cls): return iter(cls.items)
+    def __len__(cls): return len(cls.items)
+    def __call__(cls, *a):
+        made = super().__call__(*a); cls.items.append(made); return made
+class C(metaclass=M): items = []
+c = C()
+---
+d = C()
+---
+assert len(C) == 2 and list(C) == [c, d]
+
+# a class with one instance, which it holds
+class One:
+    it = None
+    def __new__(cls):
+        if cls.it is None: cls.it = super().__new__(cls)
+        return cls.it
+a = One(); a.v = [1]
+---
+b = One(); b.v.append(2)
+---
+assert One() is a is b and a.v == [1, 2]
+
+# dataclass with field factories, kw_only, post init and class var
+import dataclasses, typing
+@dataclasses.dataclass(kw_only=True, order=True)
+class Cfg:
+    lr: float = 0.1
+    tags: list = dataclasses.field(default_factory=list)
+    seen: typing.ClassVar[list] = []
+    total: int = dataclasses.field(init=False, default=0)
+    def __post_init__(self): Cfg.seen.append(self); self.total = len(self.tags)
+c = Cfg(tags=["a"])
+---
+d = dataclasses.replace(c, lr=0.2)
+---
+assert Cfg.seen[0] is c and Cfg.seen[1] is d and d.tags is c.tags and d > c and c.total == 1
+
+# classes that register themselves by a keyword
+class Reg:
+    table = {}
+    def __init_subclass__(cls, /, key=None, **kw): super().__init_subclass__(**kw); Reg.table[key] = cls
+    def __class_getitem__(cls, k): return cls.table[k]
+class A1(Reg, key="a"): pass
+---
+class B1(Reg, key="b"): pass
+---
+assert Reg["a"] is A1 and Reg["b"] is B1
+
+# a decorator class with state and functools.update_wrapper
+import functools
+class Count:
+    def __init__(self, f): functools.update_wrapper(self, f); self.f = f; self.n = 0
+    def __call__(self, *a): self.n += 1; return self.f(*a)
+    def __get__(self, o, t=None): return self if o is None else functools.partial(self, o)
+@Count
+def hello(x): return x
+class T:
+    @Count
+    def m(self): return self
+t = T(); hello(1); t.m()
+---
+hello(2); t.m()
+---
+assert hello.n == 2 and T.m.n == 2 and t.m() is t and hello.__name__ == "hello"
+
+# what has its own __new__
+class Metres(float):
+    made = 0
+    def __new__(cls, value, unit):
+        cls.made += 1; self = super().__new__(cls, value); self.unit = unit; return self
+class Kid(Metres):
+    def __init__(self, *a): self.kid = a
+class Pt(tuple):
+    __slots__ = ()
+    def __new__(cls, x, y): return super().__new__(cls, (x, y))
+class D(dict):
+    def __new__(cls, *a): self = super().__new__(cls); self.tag = a; return self
+class N:
+    __slots__ = ("v", "__dict__")
+    def __new__(cls): self = object.__new__(cls); self.v = [1]; return self
+m, k, p, d, n = Metres(3, "m"), Kid(4, "k"), Pt(1, 2), D(), N(); d["x"] = m; n.w = 2
+---
+n.v.append(2); k.more = 1
+---
+assert (m, m.unit, k, k.unit, k.kid, k.more) == (3, "m", 4, "k", (4, "k"), 1) and p == (1, 2) and type(p) is Pt and d["x"] is m and d.tag == ()
+assert n.v == [1, 2] and n.w == 2 and (Metres.made, Kid.made) == (1, 2) and Metres(1, "u").unit == "u" and Metres.made == 2
 """
 
 

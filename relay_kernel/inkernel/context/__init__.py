@@ -20,7 +20,7 @@ _EARLY = (process.Environ, process.SearchPath, process.Folder, sources.Sources)
 #: The rest. Imports come first, as they may change what follows; and random numbers last.
 _LATE = (
     *(imports.Imports, shell.Extensions, shell.Autoreload, shell.Aliases, shell.Folders),
-    *(shell.Display, shell.Switches, logs.LogLevels, process.Locale, process.Recursion),
+    *(shell.Display, shell.Switches, shell.Future, logs.LogLevels, process.Locale, process.Limits),
     *(arithmetic.Decimal, arithmetic.NumpyErrors, arithmetic.TorchDefaults),
     *(options.NumpyPrint, options.TorchPrint, options.Pandas, options.Sklearn),
     *(pyplot.Pyplot, options.Matplotlib, options.Inline),

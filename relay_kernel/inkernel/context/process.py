@@ -6,10 +6,12 @@ import importlib
 import locale
 import os
 import re
+import socket
 import sys
+import time
 
 from ..homes import local, travelling
-from .section import Section
+from .section import Section, changed
 
 #: Of the machine or of the login, not of the notebook: never sent.
 _OF_THE_MACHINE = re.compile(
@@ -44,13 +46,15 @@ class Environ(Section):
 
     def put(self, wire):
         """Make the environment that of the start, and then as changed."""
-        wanted = wire or {}
+        wanted, zone = wire or {}, os.environ.get("TZ")
         for name in [*self.take(), *wanted]:
             value = wanted[name] if name in wanted else self._before.get(name)
             if value is None:
                 os.environ.pop(name, None)
             elif os.environ.get(name) != value:
                 os.environ[name] = value
+        if os.environ.get("TZ") != zone and hasattr(time, "tzset"):
+            time.tzset()
 
 
 class SearchPath(Section):
@@ -118,23 +122,39 @@ def current_folder():
         return None
 
 
-class Recursion(Section):
-    """The recursion limit."""
+class Limits(Section):
+    """What the interpreter does by a number."""
 
-    name = "recursion"
+    name = "limits"
 
     def __init__(self, state):
         super().__init__(state)
-        self._before = sys.getrecursionlimit()
+        self._before = _limits()
 
     def take(self):
-        """Return the limit if it was changed."""
-        limit = sys.getrecursionlimit()
-        return limit if limit != self._before else None
+        """Return name -> value of those that were changed."""
+        return changed(self._before, _limits())
 
     def put(self, wire):
-        """Set the limit."""
-        sys.setrecursionlimit(wire or self._before)
+        """Set each, to what it was at the start if it is not among these."""
+        now = _limits()
+        for name, value in {**self._before, **(wire or {})}.items():
+            if name in now and now[name] != value:
+                _LIMITS[name][1](value)
+
+
+#: Name -> (how it is asked, how it is set).
+_LIMITS = {
+    "recursion": (sys.getrecursionlimit, sys.setrecursionlimit),
+    "switch interval": (sys.getswitchinterval, sys.setswitchinterval),
+    "socket timeout": (socket.getdefaulttimeout, socket.setdefaulttimeout),
+}
+if hasattr(sys, "set_int_max_str_digits"):
+    _LIMITS["digits"] = sys.get_int_max_str_digits, sys.set_int_max_str_digits
+
+
+def _limits():
+    return {name: ask() for name, (ask, _) in _LIMITS.items()}
 
 
 class Locale(Section):

@@ -1,6 +1,7 @@
 """What belongs to IPython: extensions, aliases, folders visited, how results are shown."""
 
 from __future__ import annotations
+import __future__
 
 import os
 
@@ -8,6 +9,8 @@ from ..homes import local, travelling
 from ..reasons import why_not_loaded
 from .section import Section, changed
 
+#: Name of a feature -> its flag for the compiler.
+_FUTURE = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 _AUTORELOAD = {"enabled": False, "check_all": False, "autoload_obj": False, "hide_errors": False}
 
 
@@ -68,6 +71,32 @@ class Autoreload(Section):
             setattr(reloader, name, wanted[name])
         reloader.modules = dict.fromkeys(wanted["modules"], True)
         reloader.skip_modules = dict.fromkeys(wanted["skipped"], True)
+
+
+class Future(Section):
+    """What cells imported from ``__future__``: it holds for all cells that follow."""
+
+    name = "future"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._before = self._now()
+
+    def _now(self):
+        flags = self.state.shell.compile.flags
+        return [name for name, flag in _FUTURE.items() if flags & flag]
+
+    def take(self):
+        """Return the names of all features that are on, if that is not as at the start."""
+        now = self._now()
+        return None if now == self._before else now
+
+    def put(self, wire):
+        """Have exactly these on."""
+        compiler = self.state.shell.compile
+        wanted = self._before if wire is None else wire
+        for name, flag in _FUTURE.items():
+            compiler.flags = compiler.flags | flag if name in wanted else compiler.flags & ~flag
 
 
 class Aliases(Section):

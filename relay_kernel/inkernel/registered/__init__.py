@@ -8,6 +8,8 @@ is not the user's: importing or loading it does that again.
 
 from __future__ import annotations
 
+import contextlib
+
 from ..reasons import one_line
 from ..tombstone import LeftBehind
 from .callbacks import Callbacks, Transformers
@@ -15,7 +17,9 @@ from .figures import Figures
 from .formatters import Formatters
 from .handlers import LogHandlers
 from .magics import Magics
+from .patches import Patches
 from .recipes import Recipes
+from .signals import Signals
 from .warning_filters import WarningFilters
 
 _KINDS = (
@@ -27,6 +31,7 @@ _KINDS = (
     WarningFilters,
     Recipes,
     Figures,
+    Signals,
 )
 
 
@@ -38,7 +43,8 @@ class Registered:
     """
 
     def __init__(self, state):
-        self._tables = [kind(state) for kind in _KINDS]
+        self._patches = Patches(state)
+        self._tables = [*(kind(state) for kind in _KINDS), self._patches]
         #: key -> tombstone of what could not be registered here; it is handed on
         self.absent = {}
         #: key -> why the table that it is in could not be read
@@ -55,6 +61,11 @@ class Registered:
         if self.absent:
             found = {**self.absent, **found}
         return {("s", key): value for key, value in found.items()}
+
+    def before_cell(self, code):
+        """A cell is about to run; never raises."""
+        with contextlib.suppress(Exception):
+            self._patches.expect(code)
 
     def put(self, values, problems):
         """Make exactly these registered of what is the user's.
