@@ -72,7 +72,8 @@ def choose(router: Router, cell: Cell, now: float) -> Choice:
 def _choose_forced(router: Router, cell: Cell, name: str, now: float) -> Choice:
     target = router.targets.get(name)
     if target is None:
-        return Refuse(f"there is no target {name!r}; there are: {', '.join(router.names)}")
+        known = ", ".join(router.names)
+        return Refuse(f"there is no target {name!r}; there are: {known}; relay add makes one known")
     if _holds_head(router, target):
         magic = "%%relay" if cell.target else "%relay"
         return Go(name, f"asked for by {magic} {name}")

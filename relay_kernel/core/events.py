@@ -39,6 +39,13 @@ class CellFinished:
 
 
 @dataclass(frozen=True)
+class TargetsConfigured:
+    """The configuration names these targets beside ``local``, in order of preference."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class TargetOpened:
     """A new session with an agent began: it holds nothing of this notebook yet."""
 
@@ -195,6 +202,7 @@ class Interrupted:
 Event = (
     CellSubmitted
     | CellFinished
+    | TargetsConfigured
     | TargetOpened
     | TargetResumed
     | LinkClosed

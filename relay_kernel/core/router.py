@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from relay_kernel.core import events as ev
 from relay_kernel.core import loss as losses
-from relay_kernel.core import restoring, stirring
+from relay_kernel.core import naming, restoring, stirring
 from relay_kernel.core.choice import Go, Lose, Refuse, Wait, choose
 from relay_kernel.core.effects import (
     Abort,
@@ -51,7 +51,7 @@ class Router:
     """
 
     names: Sequence[str]
-    """All targets in order of preference; the last is ``local``."""
+    """All targets in order of preference. Behind ``local`` are those that are named no more."""
     policy: Policy = field(default_factory=Policy)
     primary: str = LOCAL
     epoch: int = 1
@@ -86,6 +86,7 @@ class Router:
         self._handlers: dict[type, Callable[..., list[Effect]]] = {
             ev.CellSubmitted: self._cell_submitted,
             ev.CellFinished: self._cell_finished,
+            ev.TargetsConfigured: self._targets_configured,
             ev.TargetOpened: self._target_opened,
             ev.TargetResumed: self._target_resumed,
             ev.LinkClosed: self._link_closed,
@@ -193,6 +194,9 @@ class Router:
 
     # ------------------------------------------------------------------ targets
 
+    def _targets_configured(self, event: ev.TargetsConfigured, now: float) -> list[Effect]:
+        return [self._start(target) for target in naming.configure(self, event)]
+
     def _target_opened(self, event: ev.TargetOpened, now: float) -> list[Effect]:
         target = self.targets[event.target]
         effects: list[Effect] = []
@@ -200,7 +204,7 @@ class Router:
             effects = self._lose(target.name, "its agent was restarted", now)
         self._enter(target, Phase.LINKED, now)
         target.deaths = target.failures = 0
-        return [*effects, self._start(target)]
+        return effects if target.name in naming.unnamed(self) else [*effects, self._start(target)]
 
     def _start(self, target: Target) -> StartKernel:
         target.starting = True
@@ -227,7 +231,8 @@ class Router:
     def _target_refused(self, event: ev.TargetRefused, now: float) -> list[Effect]:
         target = self.targets[event.target]
         target.reason = event.reason
-        self._notice_once(f"{event.target}: {event.reason}")
+        if event.target not in naming.unnamed(self):
+            self._notice_once(f"{event.target}: {event.reason}")
         return []
 
     def _kernel_started(self, event: ev.KernelStarted, now: float) -> list[Effect]:
@@ -301,8 +306,9 @@ class Router:
 
     def _values_left_behind(self, event: ev.ValuesLeftBehind, now: float) -> list[Effect]:
         new = [item for item in event.reasons.items() if item not in self._told_of]
-        self._told_of.update(new)
+        # Where there is no other target, nothing is left behind yet.
         if new and len(self.targets) > 1:
+            self._told_of.update(new)
             names: dict[str, list[str]] = {}
             for name, reason in new[:SHOWN]:
                 names.setdefault(reason, []).append(f"`{name}`")
@@ -357,7 +363,10 @@ class Router:
 
     def _advance(self, now: float) -> list[Effect]:
         """Refill standbys and dispatch the next cell, as far as that goes without another event."""
-        effects = [*self._refill(now), *losses.refuse_next(self)]
+        effects: list[Effect] = []
+        for name in naming.given_up(self):
+            effects += self._lose(name, naming.TAKEN_OUT, now)
+        effects += [*self._refill(now), *losses.refuse_next(self)]
         self._wait_until = None
         restoring.forget(self)
         while self.queue and not self.running and not self.asking:

@@ -21,7 +21,8 @@ from relay_kernel.envs.watch import Watch
 from relay_kernel.hub.env_board import EnvBoard, EnvPhase
 from relay_kernel.hub.env_link import EnvLink
 from relay_kernel.hub.env_wanted import Environments, Wanted
-from relay_kernel.settings.config import Config, ConfigError, load_config
+from relay_kernel.settings.config import ConfigError
+from relay_kernel.settings.followed import FollowedConfig
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -56,8 +57,8 @@ class EnvPlane:
         self._reading = asyncio.Lock()
         self._looking = asyncio.Lock()
         self._board = EnvBoard(places.envs_status)
-        self._config = Config()
-        self._stamp: object = None
+        self._config = FollowedConfig(places.config)
+        self._specs: object = None
         self.links: dict[str, EnvLink] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watched: dict[str, set[str]] = {}
@@ -96,21 +97,20 @@ class EnvPlane:
             await self._look_once()
 
     async def _look_once(self) -> None:
-        config = _file_stamp(self._places.config)
-        stamp = (config, await asyncio.to_thread(spec_stamp))
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
+        is_new = False
         try:
-            self._config = load_config(self._places.config)
+            is_new = self._config.look()
         except ConfigError as error:
             # A wrong one changes nothing until it is mended.
             log.warning("%s", error)
+        before, self._specs = self._specs, await asyncio.to_thread(spec_stamp)
+        if not is_new and self._specs == before:
+            return
         async with self._reading:
-            new = await asyncio.to_thread(self._environments.read, self._config.envs)
+            new = await asyncio.to_thread(self._environments.read, self._config.now.envs)
         await self._follow_targets()
         self._board.keep(self._environments.specs, self.links)
-        without = frozenset(map(canonicalize_name, self._config.envs.without))
+        without = frozenset(map(canonicalize_name, self._config.now.envs.without))
         for link in self.links.values():
             names = self._names() if link.without != without else new
             link.without = without
@@ -122,7 +122,7 @@ class EnvPlane:
 
     async def _follow_targets(self) -> None:
         # Where a person names the interpreter, nothing is installed.
-        names = {target.name for target in self._config.targets if target.python is None}
+        names = {target.name for target in self._config.now.targets if target.python is None}
         gone = [name for name in self.links if name not in names]
         for name in gone:
             del self.links[name]
@@ -130,7 +130,7 @@ class EnvPlane:
         for name in sorted(names - self.links.keys()):
             link = EnvLink(
                 *(name, self._places, self._board, self.wanted, self._names),
-                self._config.kernel.heartbeat,
+                self._config.now.kernel.heartbeat,
             )
             self.links[name] = link
             self._tasks[name] = asyncio.create_task(link.run())
@@ -292,14 +292,6 @@ def _in_use(places: Places) -> set[str]:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             used.add(str(json.loads(path.read_text(encoding="utf-8"))["kernel"]["spec"]))
     return used
-
-
-def _file_stamp(path: Any) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

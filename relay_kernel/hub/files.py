@@ -29,7 +29,8 @@ from relay_kernel.link.peer import is_own
 from relay_kernel.link.pump import Pump
 from relay_kernel.link.stream import SocketStream
 from relay_kernel.settings.atomic import replace_file
-from relay_kernel.settings.config import Config, ConfigError, load_config
+from relay_kernel.settings.config import ConfigError
+from relay_kernel.settings.followed import FollowedConfig
 from relay_kernel.wire.session import Opened, Parted, Received, Refused, Session, SessionEvent
 
 if TYPE_CHECKING:
@@ -58,9 +59,8 @@ class FilesService:
         self._plane = Plane(Path.home(), places.files)
         self._wishes = Wishes(self._plane)
         self._envs = EnvPlane(places)
-        self._config = Config()
+        self._config = FollowedConfig(places.config)
         self._complaint = ""
-        self._stamp: object = "never read"
         self._written: object = None
         self._links: dict[str, asyncio.Task[None]] = {}
         self._believed: dict[str, dict[str, Any]] = {}
@@ -117,16 +117,15 @@ class FilesService:
 
     async def _look(self) -> None:
         """Follow ``config.toml``; a wrong one changes nothing until it is mended."""
-        stamp = _stamp(self._places.config)
-        if stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._config, self._complaint = load_config(self._places.config), ""
-            except ConfigError as error:
-                log.warning("%s", error)
-                self._complaint = str(error)
-                return
-            looking = asyncio.ensure_future(self._plane.configure(self._config))
+        try:
+            is_new = self._config.look()
+        except ConfigError as error:
+            log.warning("%s", error)
+            self._complaint = str(error)
+            return
+        if is_new:
+            self._complaint = ""
+            looking = asyncio.ensure_future(self._plane.configure(self._config.now))
             # Its first step says what is wanted. The targets are dialled while that is looked at.
             await asyncio.sleep(0)
             await self._follow_targets()
@@ -135,7 +134,7 @@ class FilesService:
 
     async def _follow_targets(self) -> None:
         """One link for each target, while there is anything to keep equal."""
-        names = {target.name for target in self._config.targets}
+        names = {target.name for target in self._config.now.targets}
         if not self._plane.has_folders:
             names = set()
         gone = [self._links.pop(name) for name in [*self._links] if name not in names]
@@ -186,7 +185,7 @@ class FilesService:
 
     async def _speak(self, target: str, stream: SocketStream) -> tuple[str, bool]:
         """One link's life; returns why it ended, and whether the target would have none of us."""
-        heartbeat = self._config.kernel.heartbeat
+        heartbeat = self._config.now.kernel.heartbeat
         hello = {"plane": "files", "version": __version__, "session": secrets.token_hex(8)}
         work: list[asyncio.Task[None]] = []
         refusal: list[str] = []
@@ -266,7 +265,7 @@ class FilesService:
             "complaint": self._complaint,
             "targets": {
                 target.name: self._believed.get(target.name, {"linked": False, "error": ""})
-                for target in self._config.targets
+                for target in self._config.now.targets
             },
         }
 
@@ -275,11 +274,3 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _stamp(config: Path) -> tuple[int, int] | None:
-    try:
-        found = config.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino

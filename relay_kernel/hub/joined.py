@@ -9,11 +9,12 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel import __version__
+from relay_kernel.hub.shared import Shared
 from relay_kernel.link.errors import DialError, LinkError
 from relay_kernel.link.lines import BEAT, Lines
 
 if TYPE_CHECKING:
-    from relay_kernel.hub.status import StatusBoard
+    from relay_kernel.hub.status import Entry
     from relay_kernel.link.socket_channel import SocketChannel
     from relay_kernel.settings.config import TargetConfig
 
@@ -49,12 +50,11 @@ class _Line:
             stream.close()
 
 
-class JoinedTrunk:
+class JoinedTrunk(Shared):
     """All channels to a target that dials in. Asks for them over the line that the PC keeps up."""
 
-    def __init__(self, target: TargetConfig, board: StatusBoard) -> None:
-        self.target = target
-        self._board = board
+    def __init__(self, target: TargetConfig, entry: Entry) -> None:
+        super().__init__(target, entry)
         self._line: _Line | None = None
         self._arrived = asyncio.Event()
 
@@ -102,7 +102,7 @@ class JoinedTrunk:
         """Never said of a PC that dials in: it opens a stream only once its agent is there."""
 
     def close(self) -> None:
-        """End the line and all channels, now."""
+        """See :class:`Shared`."""
         if self._line is not None:
             self._line.close(f"{self.target.name} is configured no more")
 
@@ -214,7 +214,7 @@ class JoinedTrunk:
             log.info("%s dialled in anew", self.target.name)
             old.close(f"{self.target.name} dialled in anew")
         self._arrived.set()
-        self._board.linked(self.target.name, line.host)
+        self._entry.linked(line.host)
         log.info("%s has joined from %s", self.target.name, line.host)
 
     def _drop(self, line: _Line, reason: str) -> None:
@@ -222,7 +222,7 @@ class JoinedTrunk:
         if self._line is line:
             self._line = None
             self._arrived.clear()
-            self._board.absent(self.target.name, f"{self._where(line)} left: {reason}")
+            self._entry.absent(f"{self._where(line)} left: {reason}")
             log.info("%s left: %s", self.target.name, reason)
 
     def _where(self, line: _Line) -> str:

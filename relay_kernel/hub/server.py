@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 from relay_kernel import __version__
 from relay_kernel.core.errors import RelayError
 from relay_kernel.hub.joined import JoinedTrunk
-from relay_kernel.hub.status import StatusBoard
+from relay_kernel.hub.status import Entry, StatusBoard
 from relay_kernel.hub.trunk import Trunk
 from relay_kernel.link.errors import DialError, LinkError, OutdatedError
 from relay_kernel.link.peer import is_own
 from relay_kernel.link.socket_channel import SocketChannel
 from relay_kernel.link.splice import splice
-from relay_kernel.settings.config import Config, load_config
+from relay_kernel.settings.config import ConfigError
+from relay_kernel.settings.followed import FollowedConfig
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relay_kernel.settings.config import TargetConfig
     from relay_kernel.settings.paths import Places
 
@@ -57,12 +56,12 @@ class Hub:
         self._idle_after = idle_after
         self._board = StatusBoard(places.hub_status)
         self._trunks: dict[str, Trunk | JoinedTrunk] = {}
+        self._retired: dict[str, Trunk | JoinedTrunk] = {}
         self._clients: set[asyncio.Task[None]] = set()
         self._over = asyncio.Event()
         self._idle: asyncio.TimerHandle | None = None
         self._streams = 0
-        self._config = Config()
-        self._stamp: tuple[int, int] | None = None
+        self._config = FollowedConfig(places.config)
 
     async def run(self) -> None:
         """Serve until the end; leaves no socket and no status behind. The caller holds the lock."""
@@ -83,7 +82,7 @@ class Hub:
             log.info("hub %d ends", os.getpid())
 
     async def _close(self) -> None:
-        for trunk in self._trunks.values():
+        for trunk in (*self._trunks.values(), *self._retired.values()):
             trunk.close()
         for client in self._clients:
             client.cancel()
@@ -137,28 +136,26 @@ class Hub:
         plane = str(wish.get("plane", ""))
         if plane not in PLANES:
             raise ValueError(f"there is no plane {plane!r}")
-        try:
-            if self._makes_way(wish.get("version", __version__), plane):
+        with contextlib.ExitStack() as use:
+            try:
+                if self._makes_way(wish.get("version", __version__), plane):
+                    return
+                trunk = self._trunk(str(wish.get("open")))
+                use.enter_context(trunk.in_use())
+                channel = await trunk.open_channel(min(seconds, PATIENCE_MAX), plane)
+            except RelayError as error:
+                await _answer(writer, _refusal(error))
                 return
-            trunk = self._trunk(str(wish.get("open")))
-            channel = await trunk.open_channel(min(seconds, PATIENCE_MAX), plane)
-        except RelayError as error:
-            permanent = not isinstance(error, DialError) or error.permanent
-            waited = isinstance(error, DialError) and error.waited
-            outdated = isinstance(error, OutdatedError)
-            answer = {"error": str(error), "permanent": permanent, "waited": waited}
-            await _answer(writer, {**answer, "outdated": outdated})
-            return
-        # The file plane's streams keep nobody from another version: it changes with the hub.
-        counted = 0 if plane else 1
-        self._streams += counted
-        try:
-            await _answer(writer, {"ok": True})
-            if await splice(reader, writer, channel) == 0 and await channel.finish(1.0):
-                trunk.started_badly(channel.complaint, plane)
-        finally:
-            self._streams -= counted
-            channel.close()
+            # The file plane's streams keep nobody from another version: it changes with the hub.
+            counted = 0 if plane else 1
+            self._streams += counted
+            try:
+                await _answer(writer, {"ok": True})
+                if await splice(reader, writer, channel) == 0 and await channel.finish(1.0):
+                    trunk.started_badly(channel.complaint, plane)
+            finally:
+                self._streams -= counted
+                channel.close()
 
     def _makes_way(self, version: object, plane: str) -> bool:
         """End for a notebook of another version, unless others of ours are served.
@@ -213,7 +210,7 @@ class Hub:
         self._refresh()
         trunk = self._trunks.get(name)
         if trunk is None:
-            known = ", ".join(target.name for target in self._config.targets) or "none"
+            known = ", ".join(target.name for target in self._config.now.targets) or "none"
             raise DialError(
                 f"{self._places.config} has no target {name} (it has: {known}): "
                 f"run relay add {name}",
@@ -222,25 +219,37 @@ class Hub:
         return trunk
 
     def _refresh(self) -> None:
-        """Read ``config.toml`` again if it changed; close what it no longer asks for."""
-        stamp = _stamp(self._places.config)
-        if stamp == self._stamp and stamp is not None:
-            return
-        self._config = load_config(self._places.config)
-        self._stamp = stamp
-        wanted = {target.name: target for target in self._config.targets}
+        """Follow ``config.toml``; until a wrong one is mended, nobody gets a stream.
+
+        Raises:
+            ConfigError: It is wrong.
+        """
+        with contextlib.suppress(ConfigError):
+            if self._config.look():
+                self._follow({target.name: target for target in self._config.now.targets})
+        if self._config.wrong is not None:
+            raise self._config.wrong
+
+    def _follow(self, wanted: dict[str, TargetConfig]) -> None:
+        """A cell at a target that is named no more ends there; on another road, it goes on."""
         for name, trunk in list(self._trunks.items()):
-            if not _same_road(trunk.target, wanted.get(name)):
-                self._trunks.pop(name).close()
-                self._board.forget(name)
+            if name not in wanted:
+                self._retired[name] = self._trunks.pop(name)
+                trunk.retire(at_once=False)
+            elif not _same_road(trunk.target, wanted[name]):
+                self._trunks.pop(name).retire(at_once=True)
         for name, target in wanted.items():
             if name not in self._trunks:
                 self._trunks[name] = self._make_trunk(target)
+                if name in self._retired:
+                    # Nobody shall use one machine for its cells and another for its files.
+                    self._retired.pop(name).close()
 
     def _make_trunk(self, target: TargetConfig) -> Trunk | JoinedTrunk:
+        entry = Entry(self._board, target.name)
         if target.dials_in:
-            return JoinedTrunk(target, self._board)
-        return Trunk(target, self._places, self._board)
+            return JoinedTrunk(target, entry)
+        return Trunk(target, self._places, entry)
 
     def _watch_idleness(self) -> None:
         if self._idle is not None:
@@ -251,6 +260,15 @@ class Hub:
             self._idle = loop.call_later(self._idle_after, self._over.set)
 
 
+def _refusal(error: RelayError) -> dict[str, object]:
+    return {
+        "error": str(error),
+        "permanent": not isinstance(error, DialError) or error.permanent,
+        "waited": isinstance(error, DialError) and error.waited,
+        "outdated": isinstance(error, OutdatedError),
+    }
+
+
 async def _answer(writer: asyncio.StreamWriter, answer: dict[str, object]) -> None:
     writer.write(json.dumps(answer).encode() + b"\n")
     await writer.drain()
@@ -259,19 +277,11 @@ async def _answer(writer: asyncio.StreamWriter, answer: dict[str, object]) -> No
         await writer.wait_closed()
 
 
-def _same_road(old: TargetConfig, new: TargetConfig | None) -> bool:
+def _same_road(old: TargetConfig, new: TargetConfig) -> bool:
     """Whether a connection made for ``old`` serves ``new``; its place in the order is no matter."""
-    return new is not None and (old.ssh, old.identity, old.python, old.dials_in) == (
+    return (old.ssh, old.identity, old.python, old.dials_in) == (
         new.ssh,
         new.identity,
         new.python,
         new.dials_in,
     )
-
-
-def _stamp(config: Path) -> tuple[int, int] | None:
-    try:
-        found = config.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino

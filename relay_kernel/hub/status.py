@@ -79,6 +79,30 @@ class StatusBoard:
             self.write()
 
 
+class Entry:
+    """What one target has on the board, while it is configured."""
+
+    def __init__(self, board: StatusBoard, name: str) -> None:
+        self._board = board
+        self._name = name
+        self._is_struck = False
+
+    def linked(self, host: str) -> None:
+        """A connection stands."""
+        if not self._is_struck:
+            self._board.linked(self._name, host)
+
+    def absent(self, error: str | None = None) -> None:
+        """There is no connection; ``error`` says why a dial failed."""
+        if not self._is_struck:
+            self._board.absent(self._name, error)
+
+    def strike(self) -> None:
+        """It is configured no more: what is still heard of it is not written."""
+        self._is_struck = True
+        self._board.forget(self._name)
+
+
 def read_status(places: Places) -> dict[str, Any] | None:
     """The content of the hub's file, or ``None`` when no hub runs.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay_kernel import __version__
+from relay_kernel.hub.shared import Shared
 from relay_kernel.link.errors import DialError, MissingAgentError, TooManyChannelsError
 from relay_kernel.link.install import install_agent
 from relay_kernel.link.probe import attach_command, probe
@@ -15,7 +16,7 @@ from relay_kernel.link.reasons import place
 from relay_kernel.link.ssh import Connection, connect
 
 if TYPE_CHECKING:
-    from relay_kernel.hub.status import StatusBoard
+    from relay_kernel.hub.status import Entry
     from relay_kernel.link.channel import Channel
     from relay_kernel.link.probe import Surroundings
     from relay_kernel.settings.config import TargetConfig
@@ -54,7 +55,7 @@ def _road(plane: str) -> str:
     return plane if plane in {"files", "envs"} else ""
 
 
-class Trunk:
+class Trunk(Shared):
     """All channels to one target. Dials when a client asks, never by itself.
 
     One connection carries everybody, and one more the files: what is large never stands before a
@@ -62,10 +63,9 @@ class Trunk:
     that stand.
     """
 
-    def __init__(self, target: TargetConfig, places: Places, board: StatusBoard) -> None:
-        self.target = target
+    def __init__(self, target: TargetConfig, places: Places, entry: Entry) -> None:
+        super().__init__(target, entry)
         self._places = places
-        self._board = board
         self._lines: list[_Line] = []
         self._dialling: dict[str, asyncio.Task[_Line]] = {}
         self._installing: asyncio.Task[None] | None = None
@@ -105,7 +105,7 @@ class Trunk:
         self._fail(DialError(reason), START_MEMORY, plane)
 
     def close(self) -> None:
-        """End all connections and with them all channels, now. Nothing more is reported."""
+        """See :class:`Shared`."""
         self._closed = True
         for task in (*self._dialling.values(), self._installing):
             if task is not None:
@@ -140,7 +140,7 @@ class Trunk:
         self._lines.append(line)
         for answered in (plane, _ALL):
             self._failures.pop(answered, None)
-        self._board.linked(self.target.name, around.host)
+        self._entry.linked(around.host)
         watcher = asyncio.create_task(self._watch(line))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
@@ -184,11 +184,11 @@ class Trunk:
         log.info("%s", error.reason)
         self._failures[plane] = (error, asyncio.get_running_loop().time() + memory)
         if not self._lines:
-            self._board.absent(self.target.name, error.reason)
+            self._entry.absent(error.reason)
 
     async def _watch(self, line: _Line) -> None:
         await line.conn.wait_closed()
         self._lines.remove(line)
         log.info("%s: a connection ended", self.target.name)
         if not self._lines and not self._closed:
-            self._board.absent(self.target.name)
+            self._entry.absent()

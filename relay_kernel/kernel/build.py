@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from relay_kernel.core import events as ev
 from relay_kernel.core.fence import heartbeat
@@ -13,17 +13,18 @@ from relay_kernel.core.router import Router
 from relay_kernel.kernel.files import NotebookFiles, folder_of
 from relay_kernel.kernel.relay import Relay
 from relay_kernel.kernel.restore import Restore, about
+from relay_kernel.kernel.roster import Roster
 from relay_kernel.kernel.state import StateMover
 from relay_kernel.kernel.status import StatusFile
 from relay_kernel.kernel.targets import Callbacks, LocalTarget, RemoteTarget, TargetLink
-from relay_kernel.settings.config import Config, ConfigError, load_config
+from relay_kernel.settings.config import ConfigError
+from relay_kernel.settings.followed import FollowedConfig
 from relay_kernel.settings.paths import find_places
 from relay_kernel.store.chunks import Store, sweep
 from relay_kernel.store.kept import Held, KeptStates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from typing import Any
 
     from relay_kernel.agent.launch import Launched
     from relay_kernel.kernel.frontend import FrontEnd
@@ -33,29 +34,31 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    setup: Setup, front: FrontEnd, on_end: Callable[[], None], ahead: Launched | None = None
-) -> tuple[Relay, list[Coroutine[Any, Any, None]]]:
+    setup: Setup,
+    front: FrontEnd,
+    start: Callable[[Coroutine[Any, Any, None]], None],
+    on_end: Callable[[], None],
+    ahead: Launched | None = None,
+) -> Relay:
     """Build R for one notebook.
 
     Args:
         setup: what it was started with.
         front: its front ends.
+        start: runs a part of it for as long as it lives.
         on_end: called when it has ended.
         ahead: the server's kernel, if it was launched already.
-
-    Returns:
-        R, and what must be run on the loop for as long as it lives.
     """
     places = find_places().make()
-    config, complaint = _config(places.config)
-    names = [target.name for target in config.targets] + [LOCAL]
-    wanted = config.kernel
+    config = FollowedConfig(places.config)
+    complaint = _read(config)
+    wanted = config.now.kernel
     setup.limits = {
         "seconds_per_component": wanted.seconds_per_component,
         "bytes_per_component": wanted.bytes_per_component,
     }
     policy = Policy(cast("OnLoss", wanted.on_loss), wanted.lost_after, wanted.wait_at_submit)
-    router = Router(names, policy)
+    router = Router([LOCAL], policy)
     living = frozenset(path.stem for path in places.kernels.glob("*.json"))
     sweep(places.store, time.time(), living)
     kept = KeptStates(places.kept, wanted.keep_states, wanted.keep_gib * (1 << 30))
@@ -74,18 +77,7 @@ def build(
         event=lambda event: relay.emit(event),
         report=lambda target, message: relay.report(target, message),
     )
-    links: dict[str, TargetLink] = {
-        target.name: RemoteTarget(
-            target.name,
-            callbacks,
-            places,
-            notebook=setup.notebook,
-            heartbeat=heartbeat(policy, wanted.heartbeat),
-            lost_after=wanted.lost_after,
-        )
-        for target in config.targets
-    }
-    links[LOCAL] = LocalTarget(callbacks, store, folder, ahead)
+    links: dict[str, TargetLink] = {LOCAL: LocalTarget(callbacks, store, folder, ahead)}
     state = StateMover(
         store,
         links,
@@ -97,17 +89,33 @@ def build(
     infos: dict[str, dict[str, Any]] = {}
     restore = Restore(kept, state, setup.path or setup.notebook, infos, held)
     status = StatusFile(places.kernels / f"{setup.notebook}.json", setup, router, links, state)
-    files = NotebookFiles(places, folder_of(setup.path), setup.spec, config)
+    files = NotebookFiles(places, folder_of(setup.path), setup.spec)
     relay = Relay(setup, router, front, links, state, restore, files, status, on_end)
+
+    def link(name: str) -> TargetLink:
+        return RemoteTarget(
+            name,
+            callbacks,
+            places,
+            notebook=setup.notebook,
+            heartbeat=heartbeat(policy, wanted.heartbeat),
+            lost_after=wanted.lost_after,
+        )
+
+    roster = Roster(config, relay, files, link, start)
+    roster.apply()
     if complaint:
         relay.emit(ev.TargetRefused(LOCAL, complaint))
-    return relay, [*(link.run() for link in links.values()), files.run()]
+    for part in (links[LOCAL], files, roster):
+        start(part.run())
+    return relay
 
 
-def _config(path: Any) -> tuple[Config, str]:
-    """The configuration, or the default one and what is wrong with the user's."""
+def _read(config: FollowedConfig) -> str:
+    """Read the configuration; what is wrong with it."""
     try:
-        return load_config(path), ""
+        config.look()
     except ConfigError as error:
         log.warning("%s", error)
-        return Config(), f"{error}; until that is mended, everything runs here"
+        return f"{error}; until that is mended, everything runs here"
+    return ""

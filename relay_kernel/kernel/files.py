@@ -41,25 +41,36 @@ class NotebookFiles:
         places: of this user.
         folder: the notebook's.
         spec: the kernelspec that the notebook relays to.
-        config: says whether there is any target, which folders are kept equal, and which
-            environments are mirrored.
     """
 
-    def __init__(self, places: Places, folder: Path, spec: str, config: Config) -> None:
+    def __init__(self, places: Places, folder: Path, spec: str) -> None:
         self.places = places
         self.folder = folder
         """The notebook's."""
         self._spec = spec
-        self._mirrored = _is_mirrored(spec, config)
-        self._wanted = bool(config.targets) and config.files.folders != ()
-        self.why = _obstacle(folder, config)
+        self._mirrored = self._wanted = False
+        self.why = ""
         """Why the folder is not kept equal; empty: it is, or will be."""
-        self._possible = not self.why
+        #: Set once the folder may be kept equal, and once anything is asked of the planes.
+        self._possible, self._needed = asyncio.Event(), asyncio.Event()
         self._start = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._answer_to: asyncio.Future[dict[str, Any]] | None = None
         self.in_use = False
         """Whether the folder is kept equal."""
+
+    def configure(self, config: Config) -> None:
+        """Learn whether there is any target, which folders are kept equal, what is mirrored."""
+        self._mirrored = _is_mirrored(self._spec, config)
+        self._wanted = bool(config.targets) and config.files.folders != ()
+        if self._possible.is_set():
+            # What was kept equal once is the plane's to look after.
+            return
+        self.why = _obstacle(self.folder, config)
+        if not self.why:
+            self._possible.set()
+        if self._mirrored or not self.why:
+            self._needed.set()
 
     def begin(self) -> None:
         """The kernel of the server is up: from now on a further process may start."""
@@ -68,8 +79,9 @@ class NotebookFiles:
     async def run(self) -> None:
         """Stay connected to the plane, and have it keep the folder equal. Never returns."""
         await self._start.wait()
+        await self._needed.wait()
         tries = 0
-        while self._possible or self._mirrored:
+        while True:
             began = now()
             try:
                 await self._stay()
@@ -77,11 +89,10 @@ class NotebookFiles:
             except (RelayError, OSError, ValueError, TimeoutError) as error:
                 why = " ".join(str(error).split()) or "the file plane does not answer"
             log.info("files: %s", why)
-            if self._possible:
+            if self._possible.is_set():
                 self.why = why
             tries = 0 if now() - began > BACK_OFF[-1] else tries + 1
             await asyncio.sleep(BACK_OFF[min(tries, len(BACK_OFF) - 1)])
-        await asyncio.Event().wait()
 
     async def _stay(self) -> None:
         """One connection's life."""
@@ -99,7 +110,8 @@ class NotebookFiles:
             await asyncio.gather(using, return_exceptions=True)
 
     async def _use(self) -> None:
-        while self._possible:
+        await self._possible.wait()
+        while True:
             answer = await self._ask_here({"do": "use", "folder": str(self.folder)}, PATIENCE)
             self.why = str(answer.get("error", ""))
             self.in_use = not self.why

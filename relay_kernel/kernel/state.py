@@ -95,9 +95,14 @@ class StateMover:
         self._fills: dict[str, asyncio.TimerHandle] = {}
         self._filling: dict[str, Snapshot] = {}
         self._healer = Healer(primary, lambda name, order: links[name].send(order), self.wanted)
-        self._wanted = {name: self._source(name) for name in links}
-        for name, wanted in self._wanted.items():
-            links[name].bulk_source = wanted.next
+        self._wanted: dict[str, Wanted] = {}
+        for name in links:
+            self.connect(name)
+
+    def connect(self, target: str) -> None:
+        """Serve the link to a target."""
+        wanted = self._wanted[target] = self._source(target)
+        self._links[target].bulk_source = wanted.next
 
     def _source(self, target: str) -> Wanted:
         def on_bad(key: str) -> bool:

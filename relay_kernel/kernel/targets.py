@@ -98,6 +98,9 @@ class TargetLink:
         """Keep the link up, until cancelled."""
         raise NotImplementedError
 
+    def hurry(self) -> None:
+        """What kept the link from standing may be mended: try now."""
+
     def discard(self) -> None:
         """Give up the present session: the agent shall end what it holds for us."""
 
@@ -160,6 +163,7 @@ class RemoteTarget(TargetLink):
         self._heartbeat = heartbeat
         self._opened = False
         self._reason = ""
+        self._hurry = asyncio.Event()
         self._renew()
 
     def _renew(self) -> None:
@@ -199,7 +203,9 @@ class RemoteTarget(TargetLink):
                 tries = 0 if now() - began > BACK_OFF[-1] else tries
                 pause = BACK_OFF[min(tries, len(BACK_OFF) - 1)]
             tries += 1
-            await asyncio.sleep(pause)
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), pause)
 
     def _refused(self, error: DialError) -> None:
         if error.permanent:
@@ -244,6 +250,10 @@ class RemoteTarget(TargetLink):
     def _lost(self, reason: str) -> None:
         self._reason = reason
         self.callbacks.event(ev.TargetLost(self.name, reason))
+
+    def hurry(self) -> None:
+        """See :class:`TargetLink`."""
+        self._hurry.set()
 
     def interrupt(self) -> None:
         """See :class:`TargetLink`."""

@@ -7,6 +7,7 @@ import pytest
 from relay_kernel.core import effects as ef
 from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL, Phase, Policy, Run
+from relay_kernel.core.router import Router
 from tests.core.world import PC, World
 
 
@@ -485,6 +486,78 @@ class TestReturn:
             starts += len(world.of(ef.StartKernel, effects))
         assert starts == 3
         assert world.run(3) == LOCAL
+
+
+class TestConfigured:
+    """What the configuration names while the notebook is open."""
+
+    def test_a_target_that_is_added_gets_the_state_and_the_next_cell(self) -> None:
+        world = World()
+        world.feed(ev.TargetForced(LOCAL))
+        world.run(1)
+        world.feed(ev.TargetForced(None), ev.TargetsConfigured(("desk", PC)))
+        assert world.router.names == ["desk", PC, LOCAL]
+        world.feed(ev.TargetOpened("desk"))
+        assert world.router.targets["desk"].applied == 1
+        assert world.run(2) == "desk"
+
+    def test_another_order_holds_from_the_next_cell_on(self) -> None:
+        world = World("desk", PC)
+        world.feed(ev.TargetOpened("desk"), ev.TargetOpened(PC))
+        assert world.run(1) == "desk"
+        world.feed(ev.TargetsConfigured((PC, "desk")))
+        assert world.run(2) == PC
+
+    def test_one_that_is_named_no_more_hands_over_to_local(self, world: World) -> None:
+        world.submit(2)
+        world.feed(ev.TargetForced(PC), ev.TargetsConfigured(()))
+        assert (world.router.primary, world.router.names) == (PC, [LOCAL, PC])
+        world.finish()
+        world.secure()
+        assert world.of(ef.Discard, world.submit(3)) == []
+        assert world.router.primary == LOCAL
+        assert world.of(ef.Discard, world.finish()) == [ef.Discard(PC)]
+        assert "taken out of the configuration" in world.router.targets[PC].describe()
+
+    def test_it_keeps_the_variables_for_as_long_as_nobody_else_has_them(self, world: World) -> None:
+        world.submit(2)
+        world.finish()
+        world.feed(ev.SnapshotFailed(world.router.epoch, 2, "the disk is full"))
+        world.feed(ev.TargetsConfigured(()))
+        world.submit(3)
+        world.pass_time(60)
+        assert world.router.running
+        assert world.router.primary == PC
+
+    def test_nothing_is_told_of_one_that_is_named_no_more(self, world: World) -> None:
+        world.feed(ev.TargetsConfigured(()), ev.TargetRefused(PC, "config.toml has no target pc"))
+        assert world.of(ef.Tell, world.submit(2)) == []
+
+    @pytest.mark.parametrize("is_linked", [True, False])
+    def test_one_that_is_named_again_is_preferred_again(
+        self, world: World, is_linked: bool
+    ) -> None:
+        world.feed(ev.TargetsConfigured(()))
+        assert world.run(2) == LOCAL
+        if is_linked:
+            assert world.of(ef.StartKernel, world.feed(ev.TargetOpened(PC))) == []
+        world.feed(ev.TargetsConfigured((PC,)))
+        if not is_linked:
+            world.feed(ev.TargetOpened(PC))
+        assert world.run(3) == PC
+
+    def test_what_stays_behind_is_told_once_there_is_another_place(self) -> None:
+        world = World()
+        world.router = Router([LOCAL])
+        world.feed(ev.TargetOpened(LOCAL))
+        reasons = {"conn": "an open connection belongs to one machine"}
+        world.run(1)
+        world.feed(ev.ValuesLeftBehind(LOCAL, reasons))
+        assert world.of(ef.Tell, world.submit(2)) == []
+        world.finish()
+        world.feed(ev.TargetsConfigured((PC,)), ev.ValuesLeftBehind(LOCAL, reasons))
+        (told,) = world.of(ef.Tell, world.submit(3))
+        assert "`conn`" in told.text
 
 
 def test_a_refusal_is_told_once() -> None:

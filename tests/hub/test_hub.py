@@ -21,6 +21,7 @@ from relay_kernel.hub.status import read_status
 from relay_kernel.link.errors import DialError
 from relay_kernel.settings.edit import remove_target
 from tests.agent.process import other_version
+from tests.hub.joining import SOON
 from tests.sshd import Sshd, echo_python
 
 if TYPE_CHECKING:
@@ -381,14 +382,35 @@ class TestLife:
         assert await asyncio.wait_for(process.wait(), 20) == 0
         assert not places.hub_socket.exists()
 
-    async def test_a_removed_target_is_hung_up(
+    async def test_a_removed_target_is_hung_up_behind_its_last_client(
         self, echo: Sshd, places: Places, hub: HubProcess
     ) -> None:
-        reader, writer = await open_stream(places, "pc")
+        """A cell may run there."""
+        streams = await open_stream(places, "pc")
         remove_target(places.config, "pc")
         assert (await refused(places)).permanent
-        assert await asyncio.wait_for(reader.read(), 5) == b""
         assert json.loads(places.hub_status.read_text())["targets"] == {}
+        assert await echoed(streams, b"goes on") == b"goes on"
+        streams[1].close()
+        async with asyncio.timeout(SOON):
+            while psutil.Process(hub.pid).net_connections("tcp"):
+                await asyncio.sleep(0.01)
+        assert json.loads(places.hub_status.read_text())["targets"] == {}
+
+    @pytest.mark.parametrize("removed", [True, False])
+    async def test_another_machine_of_the_same_name_takes_its_place_at_once(
+        self, echo: Sshd, places: Places, hub: HubProcess, tmp_path: Path, removed: bool
+    ) -> None:
+        reader, writer = await open_stream(places, "pc")
+        if removed:
+            remove_target(places.config, "pc")
+            await refused(places)
+        with Sshd(tmp_path / "other") as other:
+            other.pair(places, python=echo_python(tmp_path, __version__))
+            streams = await open_stream(places, "pc")
+            assert await asyncio.wait_for(reader.read(), SOON) == b""
+            assert await echoed(streams, b"new") == b"new"
+            streams[1].close()
         writer.close()
 
     async def test_starting_leaves_no_child(

@@ -63,7 +63,8 @@ def notebook(places: Places) -> Notebook:
     kept = KeptStates(places.kept, 3, 1e9)
     restore = Restore(kept, state, "book", {}, Held(store.root))
     config = Config((TargetConfig(PC, ssh="me@pc"),))
-    files = NotebookFiles(places, places.run, "python3", config)
+    files = NotebookFiles(places, places.run, "python3")
+    files.configure(config)
     made = Notebook(router, links, state, restore, files)
     made.feed(ev.TargetOpened(LOCAL), ev.KernelStarted(LOCAL))
     return made

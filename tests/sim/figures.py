@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 #: nothing goes wrong, nothing is proved.
 CI = 300
 RARE = {
+    "added": 10,
+    "added with a cell": 10,
     "answers False": 5,
     "answers True": 5,
     "cut": 200,
     "declared lost": 30,
+    "edited": 20,
     "failed apply": 20,
     "failed capture": 50,
     "failed start": 10,
@@ -45,6 +48,7 @@ RARE = {
     "never answers": 3,
     "power loss": 50,
     "R stalls": 50,
+    "removed where cells run": 10,
     "restart with a goodbye": 50,
     "resumed": 200,
     "run again": 30,

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -153,7 +154,20 @@ class History:
         self.machines = [
             Machine(self, name, line) for name, line in zip(names, self.lines, strict=True)
         ]
-        self.relay = Relay(self, self.machines)
+        lateness = random.Random(~seed)
+        self.added: dict[Machine, float] = {
+            machine: lateness.uniform(0, ROUGH / 2)
+            for machine in self.machines
+            if not self.is_remote and lateness.random() < 0.15
+        }
+        """When R comes to know a machine that it does not know from the start."""
+        self.edited = [
+            lateness.uniform(0, ROUGH) for _ in range(lateness.choice([0, 0, 0, 0, 1, 2]))
+        ]
+        """When the person names some machines only, or in another order."""
+        self._lateness = lateness
+        known = [machine for machine in self.machines if machine not in self.added]
+        self.relay = Relay(self, self.machines, known)
         self.user = User(self)
         self.weather = Weather(self)
         self._before: tuple[Any, ...] = (None, LOCAL, ())
@@ -180,6 +194,10 @@ class History:
         """
         self.r.take(self.relay.run)
         self._watch()
+        for machine, at in self.added.items():
+            self.clock.call_later(at, partial(self._add, machine))
+        for at in self.edited:
+            self.clock.call_later(at, self._edit)
         self.user.begin()
         self.weather.begin()
         self.clock.run(ROUGH)
@@ -187,8 +205,21 @@ class History:
         self.user.end()
         self.weather.end()
         self.wildness.end()
+        self.r.take(lambda: self.relay.configure([machine.target for machine in self.machines]))
         self._settle()
         self.check()
+
+    def _add(self, machine: Machine) -> None:
+        running = self.relay.router.running
+        self.tally["added with a cell" if running else "added"] += 1
+        self.r.take(lambda: self.relay.add(machine))
+
+    def _edit(self) -> None:
+        names = [machine.target for machine in self.machines]
+        some = self._lateness.sample(names, self._lateness.randint(0, len(names)))
+        removed = self.relay.router.primary not in (*some, LOCAL)
+        self.tally["removed where cells run" if removed else "edited"] += 1
+        self.r.take(lambda: self.relay.configure(some))
 
     def _settle(self) -> None:
         self._wait_until_answered()

@@ -47,9 +47,13 @@ class Mover:
         self._coming: Snapshot | None = None
         self._whole: Snapshot | None = None
         self._fills: dict[str, Timer] = {}
-        self._wanted: dict[str, list[str]] = {name: [] for name in links}
-        for name, wanted in self._wanted.items():
-            links[name].bulk_source = lambda wanted=wanted: chunks.message(wanted)
+        self._wanted: dict[str, list[str]] = {}
+        for name in links:
+            self.connect(name)
+
+    def connect(self, target: str) -> None:
+        wanted = self._wanted[target] = []
+        self._links[target].bulk_source = lambda: self._chunks.message(wanted)
 
     # ------------------------------------------------------------------ to the server
 

@@ -56,10 +56,10 @@ class Cell:
 class Relay:
     """One notebook."""
 
-    def __init__(self, history: History, machines: list[Machine]) -> None:
+    def __init__(self, history: History, machines: list[Machine], known: list[Machine]) -> None:
         self.history = history
         self.process = history.r
-        self.router = history.parts.router([*(m.target for m in machines), LOCAL], history.policy)
+        self.router = history.parts.router([*(m.target for m in known), LOCAL], history.policy)
         self.cells: dict[int, Cell] = {}
         self.asked: int | None = None
         self.kernels: dict[str, int] = {}
@@ -67,7 +67,9 @@ class Relay:
         callbacks = Callbacks(self.emit, self.report)
         self.local = LocalTarget(history, callbacks)
         self.remote = [RemoteTarget(machine, history, callbacks) for machine in machines]
-        self.links: dict[str, Target] = {t.name: t for t in [*self.remote, self.local]}
+        """To all that there will be."""
+        links = [*(link for link in self.remote if link.machine in known), self.local]
+        self.links: dict[str, Target] = {link.name: link for link in links}
         self.mover = Mover(self.process, history.chunks, self.links, self.emit)
         self._timer: Timer | None = None
         self._start_later: list[str] = []
@@ -96,9 +98,21 @@ class Relay:
         }
 
     def run(self) -> None:
-        for link in self.remote:
+        for link in self.links.values():
             link.run()
-        self.local.run()
+
+    def add(self, machine: Machine) -> None:
+        """A person has added a PC."""
+        (link,) = [link for link in self.remote if link.machine is machine]
+        self.links[link.name] = link
+        self.mover.connect(link.name)
+        self.configure([target.name for target in self.remote])
+        link.run()
+
+    def configure(self, names: list[str]) -> None:
+        """A person has named some of the targets, in this order."""
+        known = tuple(name for name in names if name in self.links)
+        self.emit(ev.TargetsConfigured(known))
 
     # ------------------------------------------------------------------ the router
 
