@@ -1,9 +1,9 @@
 """Learns from logind that the machine is about to shut down or to sleep, in time to say goodbye.
 
 A machine that says goodbye is lost at once and not after a minute of silence. logind waits for
-whoever holds a delay lock, five seconds at most. The lock is held whenever the signal is awaited:
-without it the machine may be gone before the signal is read. Where there is no D-Bus or no logind,
-nothing is announced, and silence says it all.
+whoever holds a delay lock, five seconds at most. Who is not given one hears the same, and is as
+quick as possible: the connection ends some milliseconds later. Where there is no D-Bus or no
+logind, nothing is announced, and silence says it all.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ _LOGIND = "org.freedesktop.login1"
 _PATH = "/org/freedesktop/login1"
 _MANAGER = "org.freedesktop.login1.Manager"
 
-#: Signal -> what is said of it.
-REASONS = {
-    "PrepareForShutdown": "the machine is shutting down",
-    "PrepareForSleep": "the machine is going to sleep",
+#: Signal -> what its lock delays, and what is said of it. One lock for both would be asked for with
+#: a right that only somebody at the machine's own screen has (lid switch), so over SSH for nothing.
+SIGNALS = {
+    "PrepareForShutdown": ("shutdown", "the machine is shutting down"),
+    "PrepareForSleep": ("sleep", "the machine is going to sleep"),
 }
 
 
 class Departure:
-    """Holds the lock and hears the signals, in a thread of its own.
+    """Holds the locks and hears the signals, in a thread of its own.
 
     Args:
         on_leave: Awaited on the loop when the machine is about to go; has :data:`BUDGET` seconds.
@@ -62,6 +63,7 @@ class Departure:
         self._loop = asyncio.get_running_loop()
         self._over = threading.Event()
         self._connection: Any = None
+        self._denied = ""
         self._thread = threading.Thread(target=self._run, name="departure", daemon=True)
 
     def start(self) -> None:
@@ -69,7 +71,7 @@ class Departure:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let go of the lock, and hear no more."""
+        """Let go of the locks, and hear no more."""
         self._over.set()
         connection = self._connection
         if connection is not None:
@@ -98,51 +100,68 @@ class Departure:
         with open_dbus_connection(bus="SYSTEM", enable_fds=True) as connection:
             self._connection = connection
             bus = Proxy(message_bus, connection, timeout=ANSWER_TIMEOUT)
-            with connection.filter(heard, queue=deque()) as queue:
+            with connection.filter(heard, queue=deque()) as queue, contextlib.ExitStack() as stack:
                 bus.AddMatch(rule)
-                lock = self._take(connection)
+                locks: dict[str, Any] = {}
+                stack.callback(lambda: [lock.close() for lock in locks.values()])
+                self._take_all(connection, locks)
                 log.info("shutdown and sleep will be announced")
                 try:
                     while True:
-                        signal = connection.recv_until_filtered(queue)
+                        patience = None if locks.keys() == SIGNALS.keys() else RETRY
+                        try:
+                            signal = connection.recv_until_filtered(queue, timeout=patience)
+                        except TimeoutError:
+                            self._take_all(connection, locks)
+                            continue
                         if self._is_from_logind(bus, signal):
-                            lock = self._heed(connection, signal, lock)
+                            self._heed(connection, signal, locks)
                 finally:
                     self._connection = None
-                    lock.close()
 
-    def _heed(self, connection: Any, signal: Any, lock: Any) -> Any:
-        """Act on a signal; return the lock that is held then."""
+    def _take_all(self, connection: Any, locks: dict[str, Any]) -> None:
+        """Take the locks that are not held yet, as far as they are granted."""
+        for member in SIGNALS.keys() - locks.keys():
+            try:
+                locks[member] = self._take(connection, member)
+            except _DeniedError as error:
+                if str(error) != self._denied:
+                    self._denied = str(error)
+                    log.info("a goodbye has to be quick: logind grants no lock: %s", error)
+
+    def _heed(self, connection: Any, signal: Any, locks: dict[str, Any]) -> None:
+        """Act on a signal: say goodbye and let go of its lock, or come back and take it again."""
         from jeepney import HeaderFields
 
-        reason = REASONS.get(signal.header.fields.get(HeaderFields.member))
-        if reason is None:
-            return lock
+        member = signal.header.fields.get(HeaderFields.member)
+        if member not in SIGNALS:
+            return
         if signal.body[0]:
-            leaving = asyncio.run_coroutine_threadsafe(self._leave(reason), self._loop)
+            leaving = asyncio.run_coroutine_threadsafe(self._leave(SIGNALS[member][1]), self._loop)
             with contextlib.suppress(TimeoutError):
                 leaving.result(BUDGET)
+        if lock := locks.pop(member, None):
             lock.close()
-            return lock
-        lock.close()
-        self._loop.call_soon_threadsafe(self._on_return)
-        return self._take(connection)
+        if not signal.body[0]:
+            self._loop.call_soon_threadsafe(self._on_return)
+            self._take_all(connection, locks)
 
     async def _leave(self, reason: str) -> None:
         log.info("%s", reason)
         await self._on_leave(reason)
 
     @staticmethod
-    def _take(connection: Any) -> Any:
-        """Ask for a delay lock; closing it lets the machine go."""
+    def _take(connection: Any, member: str) -> Any:
+        """Ask for the delay lock of a signal; closing it lets the machine go."""
         from jeepney import DBusAddress, MessageType, new_method_call
 
         logind = DBusAddress(_PATH, bus_name=_LOGIND, interface=_MANAGER)
-        what = ("shutdown:sleep", "relay-kernel", "to hand its notebooks to the server", "delay")
-        call = new_method_call(logind, "Inhibit", "ssss", what)
+        delayed = SIGNALS[member][0]
+        asked = (delayed, "relay-kernel", "to hand its notebooks to the server", "delay")
+        call = new_method_call(logind, "Inhibit", "ssss", asked)
         answer = connection.send_and_get_reply(call, timeout=ANSWER_TIMEOUT)
         if answer.header.message_type is MessageType.error:
-            raise OSError(f"logind grants no lock: {answer.body[0] if answer.body else 'why?'}")
+            raise _DeniedError(str(answer.body[0]) if answer.body else "why?")
         return answer.body[0]
 
     @staticmethod
@@ -152,6 +171,10 @@ class Departure:
 
         owner = bus.GetNameOwner(_LOGIND)[0]
         return bool(signal.header.fields.get(HeaderFields.sender) == owner)
+
+
+class _DeniedError(Exception):
+    """logind does not give us a lock."""
 
 
 def _asleep() -> float:

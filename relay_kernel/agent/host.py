@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds for which the report of a capture lets a next cell pass.
 AFTER_YOU = 0.005
+#: Seconds for what a kernel of the user does at its end. Jupyter gives R 2.5 in all, then SIGTERM.
+FAREWELL = 1.0
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class KernelHost:
             "capture": self._on_capture,
             "want": self._on_want,
             "chunk": self._on_chunk,
+            "finish": lambda message: self._spawn(self._finish()),
             "usage": lambda message: self._spawn(self._measure()),
         }
         carrier.bulk_source = self._wanted.next
@@ -168,7 +171,8 @@ class KernelHost:
                 killed = isinstance(error, KernelKilledError)
                 self._report("failed", reason=str(error), killed=killed)
                 if mirror and not killed:
-                    self._waiting = asyncio.ensure_future(self._wait(mirror, environment, head))
+                    waiting = self._wait(mirror, environment, head, str(error))
+                    self._waiting = asyncio.ensure_future(waiting)
                 return
             except Exception as error:
                 log.exception("kernel %s cannot be started", head["spec"])
@@ -179,12 +183,15 @@ class KernelHost:
             self._kernel = kernel
             self._report("started", info=kernel.info, pid=kernel.pid, host=platform.node())
 
-    async def _wait(self, mirror: Mirror, tried: Path | None, head: dict[str, Any]) -> None:
+    async def _wait(
+        self, mirror: Mirror, tried: Path | None, head: dict[str, Any], reason: str
+    ) -> None:
         """Start the kernel that could not be, once there is another environment for it.
 
-        R is told that it started, as of any start: nobody has to ask again.
+        R is told that it started, as of any start, and why it still cannot be if that changes:
+        nobody has to ask again.
         """
-        await another(mirror, tried)
+        await another(mirror, tried, reason, lambda why: self._report("failed", reason=why))
         self._waiting = None
         await self._start(head)
 
@@ -423,11 +430,17 @@ class KernelHost:
         self._fence.busy = False
         self._applies.clear()
 
-    async def _stop_kernel(self) -> None:
+    async def _finish(self) -> None:
+        """The user ends the notebook, whose variables are in this kernel: let it end by itself."""
+        async with self._changing:
+            await self._stop_kernel(patience=FAREWELL)
+        self._report("finished")
+
+    async def _stop_kernel(self, *, patience: float = 0.0) -> None:
         kernel = self._kernel
         self._forget_kernel()
         if kernel:
-            await kernel.stop()
+            await kernel.stop(patience=patience)
 
     def part(self, reason: str) -> None:
         """Say goodbye. As soon as R hears it, it runs the cell elsewhere: here it stands still."""

@@ -16,7 +16,7 @@ from relay_kernel.envs.errors import EnvError
 from relay_kernel.envs.mirror import Mirror, held, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 #: Seconds between looks whether an environment is there that was not.
 LOOK = 0.25
@@ -96,9 +96,19 @@ def usable(mirror: Mirror | None) -> Path | None:
     return mirror.current
 
 
-async def another(mirror: Mirror, than: Path | None) -> None:
-    """Return when there is an environment to start a kernel in, and it is another one."""
-    while True:
-        if usable(mirror) not in {None, than}:
-            return
+async def another(
+    mirror: Mirror, than: Path | None, told: str, tell: Callable[[str], None]
+) -> None:
+    """Return when there is an environment to start a kernel in, and it is another one.
+
+    Args:
+        mirror: where it will be.
+        than: the one in which no kernel could be started, if there was any.
+        told: why, as the notebook knows it.
+        tell: is called with each other reason that there is until then.
+    """
+    while usable(mirror) in {None, than}:
+        if (note := mirror.note) and note.text != told:
+            told = note.text
+            tell(told)
         await asyncio.sleep(LOOK)

@@ -227,14 +227,21 @@ class KernelProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)
 
-    async def stop(self) -> None:
-        """End the process, at once; close the sockets."""
+    async def stop(self, *, patience: float = 0.0) -> None:
+        """End the process, and close the sockets.
+
+        Args:
+            patience: seconds that it may take to end by itself, with what the user's code does at
+                the end (``atexit``); then, or at once without any, it is killed.
+        """
         self._stopping = True
         for channel in self._channels.values():
             channel.close()
         self._channels.clear()
         if self._manager and self._manager.has_kernel:
-            await self._manager.shutdown_kernel(now=True)
+            # The manager gives half of it, and the other half after SIGTERM.
+            self._manager.shutdown_wait_time = 2 * patience
+            await self._manager.shutdown_kernel(now=not patience)
         if self.id:
             for path in self.folder.glob(f"k{self.id[:4]}*"):
                 path.unlink(missing_ok=True)

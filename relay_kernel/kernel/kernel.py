@@ -19,6 +19,8 @@ from relay_kernel.kernel.frontend import FrontEnd
 from relay_kernel.kernel.setup import Setup
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from relay_kernel.kernel.relay import Relay
 
 log = logging.getLogger(__name__)
@@ -56,16 +58,19 @@ class RelayKernel(Kernel):
         take = lambda message: self.relay.request(message)  # noqa: E731
         self.front = FrontEnd(self.session, sockets, take, ports)
         self.setup.spec = self.spec
-        self.relay, tasks = build(self.setup, self.front, self._end, self.ahead)
-        self._tasks = [asyncio.ensure_future(task) for task in tasks]
-        for task in self._tasks:
-            task.add_done_callback(_report_crash)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.relay = build(self.setup, self.front, self._start, self._end, self.ahead)
         terminate = partial(self._terminate, loop)
         loop.add_signal_handler(signal.SIGTERM, terminate)
         # For clients that interrupt by signal, whatever the kernelspec says.
         loop.add_signal_handler(signal.SIGINT, self.relay.interrupt)
         # Who has subscribed by now is welcomed first: the sockets are read before.
         loop.call_soon(self.front.status, "starting", {})
+
+    def _start(self, part: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(part)
+        task.add_done_callback(_report_crash)
+        self._tasks.append(task)
 
     def _terminate(self, loop: asyncio.AbstractEventLoop) -> None:
         ending = loop.create_task(self.relay.close("shutdown"))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from relay_kernel.agent.host import FAREWELL
 from relay_kernel.agent.machine import python_of
 from relay_kernel.core import effects as ef
 from relay_kernel.core import events as ev
 from relay_kernel.core.directives import parse
 from relay_kernel.core.fence import terms
-from relay_kernel.core.model import LOCAL, Run
+from relay_kernel.core.model import LOCAL, Phase, Run
 from relay_kernel.kernel.barrier import Barrier
 from relay_kernel.kernel.cells import Cell, Cells
 from relay_kernel.kernel.info import InfoDesk
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds for the goodbyes at the end. A front end gets its answer within two.
+#: Seconds for the goodbyes at the end, as a rule a few milliseconds.
 _CLOSE_TIMEOUT = 1.2
 
 
@@ -98,6 +100,7 @@ class Relay:
         self._stopping = Stopping(router, links, self.cells)
         self._owed = Owed(router, self.cells, self._end_answered)
         self._warm = False
+        self._finished = asyncio.Event()
         self._effects: dict[type, Callable[[Any], None]] = {
             ef.Dispatch: self._dispatch,
             ef.Fail: self._fail,
@@ -130,7 +133,13 @@ class Relay:
             "want": lambda t, m: self.state.wanted(t, m.head["keys"]),
             "chunk": self.state.chunk,
             "usage": lambda t, m: self.onlookers.measured(t, m.head),
+            "finished": lambda t, m: self._finished.set(),
         }
+
+    def connect(self, target: str, link: TargetLink) -> None:
+        """Take the link to a target that is known from now on."""
+        self.links[target] = link
+        self.state.connect(target)
 
     # ------------------------------------------------------------------ the router
 
@@ -261,10 +270,22 @@ class Relay:
         """End the kernels at all targets, and what is kept for them."""
         self.onlookers.close()
         await self.state.finish(lambda: bool(self.router.unkept))
+        await self._finish_primary()
         ends = [asyncio.ensure_future(link.close(reason)) for link in self.links.values()]
         await asyncio.wait(ends, timeout=_CLOSE_TIMEOUT)
         self.restore.keep()
         self._status.remove()
+
+    async def _finish_primary(self) -> None:
+        """Have the kernel with the variables end as one does that stands alone: see ``atexit``.
+
+        The others are copies of it. What runs or cannot be reached is not waited for.
+        """
+        primary = self.router.targets[self.router.primary]
+        if primary.phase is Phase.READY and not self.router.running:
+            self.links[primary.name].send(Message("finish"))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), FAREWELL + 0.2)
 
     # ------------------------------------------------------------------ effects
 

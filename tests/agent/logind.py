@@ -1,7 +1,12 @@
-"""A bus of its own with a stand-in for logind: the real one runs only where systemd is PID 1."""
+"""A bus of its own with a stand-in for logind, to be told when to say what.
+
+The real one runs only where systemd is the first process: see tests/typed/test_boots.py.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -12,6 +17,8 @@ import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from jeepney import Message
 
 SOON = 10.0
 
@@ -67,11 +74,17 @@ class Bus:
 
 
 class Logind:
-    """Grants delay locks and sends the two signals, as logind does; nothing else."""
+    """Grants delay locks and sends the two signals, as logind does; nothing else.
+
+    It refuses what logind refuses to whom is logged in from elsewhere: one lock for both signals;
+    and where there is no polkit to ask, every lock.
+    """
 
     def __init__(self, bus: Bus) -> None:
+        self.has_polkit = True
         self._bus = bus
-        self._locks: list[int] = []
+        self._denials = 0
+        self._locks: dict[str, list[int]] = {"shutdown": [], "sleep": []}
         self._changed = threading.Condition()
         self.asked: list[tuple[str, ...]] = []
 
@@ -91,49 +104,68 @@ class Logind:
         self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._thread.join(SOON)
         self._connection.close()
-        for lock in self._locks:
+        for lock in itertools.chain(*self._locks.values()):
             os.close(lock)
 
-    def held(self) -> int:
-        """How many locks were granted so far, once there is one."""
+    def held(self) -> None:
+        """Wait until somebody holds a lock of either kind."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._locks, SOON), "nobody took a lock"
-            return len(self._locks)
+            assert self._changed.wait_for(lambda: all(self._locks.values()), SOON), "nobody does"
+
+    def refused(self, count: int) -> None:
+        """Wait until so many locks have been refused."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._denials >= count, SOON), self._denials
 
     def announce(self, member: str, begins: bool) -> None:
         """Send ``PrepareForShutdown`` or ``PrepareForSleep``."""
         signal(self._connection, member, begins)
 
-    def released(self, index: int = -1, within: float = SOON) -> bool:
+    def released(self, what: str = "shutdown", index: int = -1, within: float = SOON) -> bool:
         """Whether a lock is let go of in time; logind would not wait longer."""
         import select
 
-        return bool(select.select([self._locks[index]], [], [], within)[0])
+        return bool(select.select([self._locks[what][index]], [], [], within)[0])
 
-    def taken_anew(self, count: int) -> bool:
+    def taken_anew(self, count: int, what: str = "shutdown") -> bool:
         """Whether so many locks have been granted, in time."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._locks) >= count, SOON)
+            return self._changed.wait_for(lambda: len(self._locks[what]) >= count, SOON)
 
     def _serve(self) -> None:
-        from jeepney import HeaderFields, MessageType, new_method_return
+        """Answer until the connection is shut, which may also be in the midst of an answer."""
+        with contextlib.suppress(OSError):
+            while True:
+                self._answer(self._connection.receive())
 
-        while True:
-            try:
-                message = self._connection.receive()
-            except OSError:
-                return
-            fields = message.header.fields
-            if message.header.message_type is not MessageType.method_call:
-                continue
-            if fields[HeaderFields.member] == "Inhibit":
-                ours, theirs = os.pipe()
-                self._connection.send(new_method_return(message, "h", (theirs,)))
-                os.close(theirs)
-                with self._changed:
-                    self.asked.append(message.body)
-                    self._locks.append(ours)
-                    self._changed.notify_all()
+    def _answer(self, message: Message) -> None:
+        from jeepney import HeaderFields, MessageType, new_error, new_method_return
+
+        fields = message.header.fields
+        if message.header.message_type is not MessageType.method_call:
+            return
+        if fields[HeaderFields.member] != "Inhibit":
+            return
+        what = message.body[0]
+        if what not in self._locks or not self.has_polkit:
+            with self._changed:
+                self._denials += 1
+                self._changed.notify_all()
+            denied = "org.freedesktop.DBus.Error.AccessDenied"
+            self._connection.send(new_error(message, denied, "s", ("Permission denied",)))
+            return
+        ours, theirs = os.pipe()
+        try:
+            self._connection.send(new_method_return(message, "h", (theirs,)))
+        except OSError:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        with self._changed:
+            self.asked.append(message.body)
+            self._locks[what].append(ours)
+            self._changed.notify_all()
 
 
 def signal(connection: object, member: str, begins: bool, to: str | None = None) -> None:

@@ -1,5 +1,6 @@
-"""A PC that shuts down or sleeps says so in time; logind itself cannot run here, so a stand-in on a
-real bus takes its place."""
+"""A PC that shuts down or sleeps says so in time, to a stand-in for logind on a real bus.
+
+With the real one: tests/typed/test_boots.py."""
 
 from __future__ import annotations
 
@@ -56,10 +57,12 @@ async def machine(logind: Logind) -> AsyncIterator[Machine]:
     machine.departure.stop()
 
 
-async def test_a_delay_lock_is_held_from_the_start(machine: Machine, logind: Logind) -> None:
-    (what, who, _, mode) = logind.asked[0]
-    assert (what, who, mode) == ("shutdown:sleep", "relay-kernel", "delay")
-    assert not logind.released(within=0.05)
+async def test_delay_locks_are_held_from_the_start(machine: Machine, logind: Logind) -> None:
+    """One for each: logind gives nobody both at once who is logged in over SSH."""
+    asked = {(what, who, mode) for what, who, _, mode in logind.asked}
+    assert asked == {(what, "relay-kernel", "delay") for what in ("shutdown", "sleep")}
+    for what in ("shutdown", "sleep"):
+        assert not logind.released(what, within=0.05)
 
 
 @pytest.mark.alone
@@ -74,13 +77,31 @@ async def test_a_shutdown_is_said_and_then_let_through(machine: Machine, logind:
 async def test_after_a_sleep_the_lock_is_taken_again(machine: Machine, logind: Logind) -> None:
     logind.announce("PrepareForSleep", begins=True)
     assert await machine.hears() == "the machine is going to sleep"
-    assert await asyncio.to_thread(logind.released)
+    assert await asyncio.to_thread(logind.released, "sleep")
     logind.announce("PrepareForSleep", begins=False)
     assert await machine.hears() == "back"
-    assert await asyncio.to_thread(logind.taken_anew, 2)
+    assert await asyncio.to_thread(logind.taken_anew, 2, "sleep")
     logind.announce("PrepareForSleep", begins=True)
     assert await machine.hears() == "the machine is going to sleep"
-    assert await asyncio.to_thread(logind.released)
+    assert await asyncio.to_thread(logind.released, "sleep")
+
+
+async def test_without_a_lock_it_is_heard_all_the_same(
+    logind: Logind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without polkit nobody gets one but root; and where it comes, the locks are taken."""
+    monkeypatch.setattr(departure, "RETRY", 0.05)
+    logind.has_polkit = False
+    machine = Machine()
+    machine.departure.start()
+    await asyncio.to_thread(logind.refused, 4)
+    logind.announce("PrepareForShutdown", begins=True)
+    assert await machine.hears() == "the machine is shutting down"
+    logind.announce("PrepareForShutdown", begins=False)
+    assert await machine.hears() == "back"
+    logind.has_polkit = True
+    await asyncio.to_thread(logind.held)
+    machine.departure.stop()
 
 
 @pytest.mark.alone

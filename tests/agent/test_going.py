@@ -113,9 +113,9 @@ class TestGoodbye:
         event = await owner.sees(Parted)
         assert isinstance(event, Parted)
         assert event.fields["reason"] == "the machine is going to sleep"
-        assert await asyncio.to_thread(logind.released, within=4.0)
+        assert await asyncio.to_thread(logind.released, "sleep", within=4.0)
         logind.announce("PrepareForSleep", begins=False)
-        assert await asyncio.to_thread(logind.taken_anew, 2)
+        assert await asyncio.to_thread(logind.taken_anew, 2, "sleep")
         assert await agent.opened(agent.owner("b")) == __version__
 
     async def test_sigterm_says_goodbye_too(self, agent: AgentProcess) -> None:
