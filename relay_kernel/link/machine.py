@@ -42,6 +42,8 @@ def describe() -> dict[str, object]:
         "sshd": read_sshd(),
         "linger": lingers(),
         "join_unit": unit("relay-join.service"),
+        "no_goodbye": no_goodbye(),
+        "ends_with_login": ends_with_login(),
         "clock": time.time(),
     }
 
@@ -208,6 +210,26 @@ def unit(name: str) -> str | None:
         if run(*manager, "is-active", "--quiet", name)[0] == 0:
             return whose
     return ""
+
+
+def no_goodbye() -> str | None:
+    """Why shutdown and sleep do not wait for a goodbye; empty: they do; ``None`` without logind."""
+    if not os.path.isdir("/run/systemd/system") or shutil.which("systemd-inhibit") is None:
+        return None
+    for what in ("shutdown", "sleep"):
+        lock = ("--mode=delay", "--who=relay-kernel", "--why=relay doctor asks whether it may")
+        status, said = run("systemd-inhibit", "--what=" + what, *lock, "true")
+        if status != 0:
+            return (said.splitlines() or ["systemd-inhibit failed"])[-1][:200]
+    return ""
+
+
+def ends_with_login() -> bool:
+    """Whether logind ends what a login has started when that login ends."""
+    logind = ("org.freedesktop.login1", "/org/freedesktop/login1")
+    asked = (*logind, "org.freedesktop.login1.Manager", "KillUserProcesses")
+    # root is what KillExcludeUsers has unless somebody changes it.
+    return os.getuid() != 0 and run("busctl", "get-property", *asked) == (0, "b true")
 
 
 if __name__ == "__main__":

@@ -78,6 +78,10 @@ class Machine(msgspec.Struct, frozen=True):
     linger: bool | None = None
     join_unit: str | None = None
     """Whose ``relay-join.service`` runs: ``system``, ``user`` or nobody's; ``None``: no systemd."""
+    no_goodbye: str | None = None
+    """Why its shutdown and sleep do not wait for a goodbye; empty: they do; ``None``: no logind."""
+    ends_with_login: bool = False
+    """Whether logind ends the processes of a login with it (``KillUserProcesses``)."""
     ahead: float = 0.0
     """Seconds by which its clock is ahead of this machine's, but for the time on the way."""
 

@@ -83,6 +83,7 @@ async def test_what_cannot_be_mirrored_is_said(
     assert "mine at pc: it cannot be mirrored: fromconda 1.0 is of conda alone" in said
 
 
+@pytest.mark.alone
 async def test_doctor_does_not_wait_for_what_cannot_be_mirrored(
     served: World,
     kernel_env: Env,

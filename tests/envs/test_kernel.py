@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from relay_kernel.envs.mirror import Note
 from tests.e2e.rig import Notebook
 from tests.envs.rig import SOON, project, uv
 
@@ -90,6 +91,30 @@ async def test_what_cannot_be_mirrored_runs_here_and_says_why(
             assert "fromconda 1.0 is of conda alone" in notices
             world.configure(without=["fromconda"])
             assert (await opened.run_on("pc", "1 + 1")).value == "2"
+
+
+async def test_a_notebook_that_is_open_hears_that_an_environment_cannot_be_had(
+    world: World, kernel_env: Env, tmp_path: Path
+) -> None:
+    """It was told that there is none yet, and nobody starts its kernel again."""
+    world.install_kernel("mine", kernel_env)
+    async with notebook(world, tmp_path, "mine") as opened:
+        kernel_env.add_fake("fromconda")
+        (kernel_env.site / "fromconda-1.0.dist-info" / "INSTALLER").write_text("conda\n")
+        (kernel_env.site / "fromconda-1.0.dist-info" / "WHEEL").unlink()
+        mirror = world.mirror("mine")
+        mirror.folder.mkdir(parents=True)
+        mirror.write_note(Note("it is being built", blocks=True))
+        await hears(opened, "pc: it is being built")
+        async with world:
+            await hears(opened, "fromconda 1.0 is of conda alone")
+
+
+async def hears(opened: Notebook, text: str) -> None:
+    """Run cells until one of them says something."""
+    async with asyncio.timeout(SOON):
+        while text not in (await opened.run("1")).notices:
+            await asyncio.sleep(0.2)
 
 
 def pip_wheel(folder: Path, name: str) -> Path:

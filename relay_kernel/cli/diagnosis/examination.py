@@ -20,6 +20,7 @@ from relay_kernel.cli.diagnosis.road import (
     judge_agent,
     judge_dial,
     judge_join,
+    judge_login,
     judge_sshd,
     judge_tunnel,
 )
@@ -133,6 +134,7 @@ class Examination:
             on_machine.judge_python(machine),
             on_machine.judge_same_python(self._server, machine, own=own),
             on_machine.judge_clock(machine),
+            on_machine.judge_goodbye(machine),
             *on_machine.judge_machine(machine),
         ]
         if own:
@@ -142,6 +144,7 @@ class Examination:
             found.append(judge_join(machine.join_unit, machine.linger))
         else:
             found += judge_sshd(machine.sshd, "the PC")
+            found.append(judge_login(machine.ends_with_login))
         return found
 
     async def _judge_cell(self, name: str, found: list[Finding], pc: PcFacts) -> Finding:

@@ -123,6 +123,17 @@ def judge_clock(pc: Machine) -> Finding:
     return warning("clock", f"{found}: times of files and logs do not compare", mend)
 
 
+def judge_goodbye(pc: Machine) -> Finding:
+    """Whether the server hears at once that a PC shuts down or goes to sleep."""
+    name = "goodbye"
+    if pc.no_goodbye is None:
+        return skipped(name, "the PC has no logind: that it goes is noticed by its silence")
+    if not pc.no_goodbye:
+        return ok(name, "shutdown and sleep wait until they are announced")
+    found = f"shutdown and sleep do not wait until they are announced: {pc.no_goodbye}"
+    return warning(name, found, "install polkit on the PC (Debian: sudo apt install polkitd)")
+
+
 def judge_machine(machine: Machine) -> list[Finding]:
     """What is asked of every machine."""
     return [

@@ -218,6 +218,17 @@ def judge_tunnel(tunnel: Tunnel, failed: DialStep | None = None) -> list[Finding
     return found or [ok(name, f"port {tunnel.port} of this machine is the near end of one")]
 
 
+def judge_login(ends: bool) -> Finding:
+    """Whether the agent of a PC that the server dials outlives a connection that breaks."""
+    name = "end of a login"
+    if not ends:
+        return ok(name, "the agent and its kernels go on when the connection breaks")
+    line = "KillUserProcesses=yes: the agent and its kernels end when the connection breaks"
+    file = "/etc/systemd/logind.conf"
+    mend = f"in {file} of the PC: KillUserProcesses=no, then: sudo systemctl restart systemd-logind"
+    return warning(name, line, mend)
+
+
 def judge_join(unit: str | None, linger: bool | None) -> Finding:
     """Whether ``relay join`` is there after the next boot of a PC that dials in."""
     name = "relay join"
