@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jupyter_client.manager import KernelManager
+
 #: Below those that Linux hands out by itself: while an sshd is off, nobody gets its port by chance.
 PORTS = range(20_000, 32_000)
 #: Each worker of pytest-xdist has a part of its own, of this many.
@@ -38,3 +40,10 @@ def free_port(host: str) -> int:
                 continue
         return port
     raise AssertionError(f"no port of {host} is free")
+
+
+def give_ports(manager: KernelManager) -> None:
+    """Have a kernel use such ports: else another program may get one before the kernel does."""
+    manager.cache_ports = False
+    for channel in ("shell", "iopub", "stdin", "hb", "control"):
+        setattr(manager, f"{channel}_port", free_port(manager.ip))

@@ -269,7 +269,7 @@ def test_the_readme_has_its_two_commands() -> None:
     commands = re.findall(r"^python3 -m venv .+$", text, re.MULTILINE)
     assert len(commands) == 2
     assert commands[0].endswith(".venv/bin/relay demo")
-    assert commands[1].endswith(".venv/bin/pytest")
+    assert commands[1].endswith(".venv/bin/pytest -n auto --dist loadfile")
     extras = re.findall(r"\[(\w+)\]", " ".join(commands))
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert all(re.search(rf"^{extra} = \[", project, re.MULTILINE) for extra in extras)

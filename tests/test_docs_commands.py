@@ -83,7 +83,7 @@ def relay_lines() -> list[tuple[str, list[str]]]:
 #: Lines that are no ``relay …`` -> what runs them: each stands there, word for word.
 RUN = {
     "python3 --version": "tests/typed/test_guides.py",
-    "pip install .": "tests/typed/test_guides.py",
+    "pip install .": "tests/typed/conftest.py",
     "python3 -m venv ~/relay": "tests/typed/test_guides.py",
     "~/relay/bin/pip install .": "tests/typed/test_guides.py",
     "jupyter kernelspec list": "tests/typed/test_guides.py",
@@ -96,19 +96,53 @@ RUN = {
     "ssh me@192.0.2.7 true": "tests/typed/test_guides.py",
     "ssh -p 2222 me@localhost true": "tests/typed/test_guides.py",
     "systemctl --user daemon-reload": "tests/typed/test_guides.py",
-    "python -m tests.bench.envs": "tests/bench/test_benches.py",
+    "python -m tests.bench.envs": "tests/test_in_small.py",
+    ". .venv/bin/activate": "tests/typed/test_guides.py",
+    'pip install -e ".[test]"': "tests/typed/test_guides.py",
+    'pip install -e ".[test]" sshpyk': "tests/typed/test_guides.py",
+    "loginctl enable-linger": "tests/typed/test_boots.py",
+    "systemd-inhibit --list": "tests/typed/test_boots.py",
+    'sudo systemd-inhibit --what=sleep:idle --why="training" sleep 8h': (
+        "tests/typed/test_boots.py"
+    ),
+    "sudo nginx -t": "tests/typed/test_boots.py",
+    "sudo systemctl reload nginx": "tests/typed/test_boots.py",
+    "sudo ethtool -s enp3s0 wol g": "tests/typed/test_wake.py",
+    "wakeonlan 00:11:22:33:44:55": "tests/typed/test_wake.py",
     "systemctl --user enable --now tunnel.service": "tests/typed/test_guides.py",
     "systemctl --user disable --now relay-join.service": "tests/typed/test_guides.py",
     'python3 -m venv .venv && .venv/bin/pip install -q ".[demo]" && .venv/bin/relay demo': (
         "tests/typed/test_guides.py"
     ),
+    'pip install -e ".[docs]" && mkdocs serve': "tests/typed/test_guides.py",
+    'pip install ".[demo]"': "tests/typed/test_guides.py",
+    "pip install numpy": "tests/typed/test_guides.py",
+    "pip uninstall relay-kernel": "tests/typed/test_guides.py",
+    "jupyter kernelspec install kernelspecs/relay --user": "tests/typed/test_guides.py",
+    "jupyter kernelspec remove relay": "tests/typed/test_guides.py",
+    "jupyter server extension disable --sys-prefix relay_kernel": "tests/typed/test_guides.py",
+    "ssh me@srv.example.org": "tests/typed/test_guides.py",
+    "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub": "tests/typed/test_guides.py",
+    "/usr/bin/autossh -M 0": "tests/typed/test_guides.py",
+    "systemctl --user status relay-join": "tests/typed/test_guides.py",
+    "systemctl --user is-enabled tunnel": "tests/typed/test_guides.py",
+    "systemctl --user is-enabled relay-join": "tests/typed/test_guides.py",
+    "journalctl --user -u relay-join": "tests/typed/test_boots.py",
+    "systemctl is-enabled ssh": "tests/typed/test_boots.py",
+    "sudo systemctl reload ssh": "tests/typed/test_boots.py",
+    "sudo apt install polkitd": "tests/typed/test_boots.py",
+    "sudo apt install openssh-server": "tests/typed/test_boots.py",
+    "sudo systemctl reboot": "tests/typed/booted.py",
+    "python -m tests.sim --seed 7 --trace": "tests/test_in_small.py",
 }
 
 #: Lines of which a test runs the same with other words -> the test, and what is other.
 RUN_OTHERWISE = {
     "jupyter lab": ("tests/browser/lab.py", "with a port and a folder of the test"),
-    "sudo nginx -t": ("tests/browser/nginx.py", "as root already, with the guide's file alone"),
-    'python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" && .venv/bin/pytest': (
+    (
+        'python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" '
+        "&& .venv/bin/pytest -n auto --dist loadfile"
+    ): (
         ".ci/run",
         "it takes the line from README.md, and so runs these tests",
     ),
@@ -118,30 +152,56 @@ RUN_OTHERWISE = {
     ),
     "mkdir -p ~/.local/share/bash-completion/completions": ("tests/cli/test_shells.py", "as is"),
     "mkdir -p ~/.zfunc": ("tests/cli/test_shells.py", "as is"),
-    "python -m tests.bench.files": ("tests/bench/test_benches.py", "in small"),
-    "python -m tests.bench.front_end": ("tests/bench/test_benches.py", "in small"),
-    "python -m tests.bench.state": ("tests/bench/test_benches.py", "in small"),
+    "python -m tests.bench.comparison": ("tests/test_in_small.py", "in small"),
+    "python -m tests.bench.files": ("tests/test_in_small.py", "in small"),
+    "python -m tests.bench.front_end": ("tests/test_in_small.py", "in small"),
+    "python -m tests.bench.state": ("tests/test_in_small.py", "in small"),
     "echo 'fpath+=(~/.zfunc); autoload -Uz compinit && compinit' >> ~/.zshrc": (
         "tests/cli/test_shells.py",
         "as is",
     ),
     "mkdir -p ~/.config/fish/completions": ("tests/cli/test_shells.py", "as is"),
+    "jupyter console": ("tests/e2e/test_clients.py", "with a prompt that needs no terminal"),
+    "!ssh pi wakeonlan 00:11:22:33:44:55": ("tests/typed/test_wake.py", "without the way to pi"),
+    "pip install sshpyk": ("tests/typed/test_guides.py", "together with the tests' packages"),
+    "pip install torch": (".ci/run", "in one version"),
+    "ruff format . && ruff check .": (".ci/run", "it changes nothing"),
+    "mkdocs build --strict": (".ci/run", "into a folder of its own"),
+    "hatchling build": (".ci/run", "its two halves, one by one"),
+    "python -m tests.commands_page": ("tests/test_docs.py", "compared, and not written"),
+    "python -m tests.bench.folder": ("tests/test_in_small.py", "in small"),
+    "python -m tests.bench.loss": ("tests/test_in_small.py", "in small"),
+    "python -m tests.bench.memory_dump": ("tests/test_in_small.py", "or what it says without CRIU"),
+    "python -m tests.histories --count 100": ("tests/test_in_small.py", "in small"),
+    "python -m tests.inkernel --programs 1000": ("tests/test_in_small.py", "in small"),
+    "python -m tests.inkernel --routes": ("tests/test_in_small.py", "in small"),
+    "python -m tests.inkernel --routes --python PATH": ("tests/test_in_small.py", "in small"),
+    "python -m tests.net.push": ("tests/test_in_small.py", "in small"),
+    "… --fill": ("tests/test_in_small.py", "in small"),
+    "… --tcp bbr": ("tests/test_in_small.py", "in small, and with reno, which every Linux has"),
+    "python -m tests.net.state": ("tests/test_in_small.py", "in small"),
+    "python -m tests.sim --seeds 10000": ("tests/test_in_small.py", "in small"),
 }
 
-#: Lines that no test runs -> why not. A line of the docs stands in one of the three.
-NOT_RUN = {
-    ". .venv/bin/activate": "says something to the shell that reads it alone",
-    'pip install -e ".[test]"': "part of a measurement that takes minutes, run by hand",
-    'pip install -e ".[test]" sshpyk': "part of a measurement that takes minutes, run by hand",
-    "python -m tests.bench.comparison": "a measurement of minutes, run by hand",
-    "loginctl enable-linger": "needs logind on a machine that systemd has booted",
-    "systemd-inhibit --list": "needs logind on a machine that systemd has booted",
-    'systemd-inhibit --what=sleep:idle --why="training" sleep 8h': (
-        "needs logind on a machine that systemd has booted"
-    ),
-    "sudo systemctl reload nginx": "needs a machine that systemd has booted",
-    "sudo ethtool -s enp3s0 wol g": "needs a network card that wakes its machine",
-    "wakeonlan 00:11:22:33:44:55": "needs a machine that sleeps in the same network",
+#: What is within a sentence, and only speaks of a program -> why it is nothing to type.
+SPOKEN_OF = {
+    "ssh -L": "a row's name in a comparison",
+    "kill -9": "a kind of end",
+    "conda run": "what is not needed",
+    "sleep infinity": "what the guide's unit has something better for",
+    "python3 -m venv": "what a package is for; typed in full in a block",
+    "pip install": "any package",
+    "pip install -e": "any package",
+    "%pip install": "any package",
+    "!uv pip install": "any package",
+}
+
+#: What a command within a sentence begins with, beside the programs of the blocks.
+PROGRAMS = {
+    *("apt", "apt-get", "autossh", "bash", "cat", "conda", "cp", "curl", "docker", "find", "git"),
+    *("grep", "hatchling", "ip", "journalctl", "kill", "ls", "mkdocs", "mypy", "nginx", "nmcli"),
+    *("npm", "pixi", "pkill", "ps", "python", "rm", "rsync", "ruff", "scp", "sed", "sleep"),
+    *("ssh-add", "ssh-keyscan", "sysctl", "tail", "unison", "uv", "wget", "winget", "wsl"),
 }
 
 
@@ -156,11 +216,36 @@ def other_lines() -> set[str]:
     }
 
 
+def prose() -> Iterator[tuple[Path, str]]:
+    """Each span within a sentence or a table, but in pages that quote what programs say or said."""
+    quoting = {"errors.md", "changelog.md", "release-notes.md"}
+    for page in PAGES:
+        if page.name not in quoting and page.parent.name != "decisions":
+            text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+            yield from ((page, span) for span in _SPAN.findall(text))
+
+
+def inline_lines() -> set[str]:
+    """What starts a program and stands within a sentence: two words or more.
+
+    Not ``relay …``, see :func:`mentioned`, and not ``pytest …``, which starts these very tests.
+    """
+    started = {words[0] for _, line in typed() for words in programs(line)}
+    known = PROGRAMS | {each.rpartition("/")[2] for each in started} - {"relay", "pytest", "."}
+    found = set()
+    for _, span in prose():
+        words = span.lstrip("%!").removeprefix("sudo ").split()
+        goes_on = words[0] == "…" and words[1:] and words[1].startswith("--")
+        if goes_on or (len(words) > 1 and words[0].rpartition("/")[2] in known):
+            found.add(span)
+    return found
+
+
 def test_every_line_is_run_or_has_a_reason() -> None:
     """A new one fails here until somebody decides; ``relay`` is typed by tests/envs."""
-    tables = [RUN, RUN_OTHERWISE, NOT_RUN]
-    decided = [line for table in tables for line in table]
-    assert sorted(decided) == sorted(other_lines())
+    decided = [line for table in (RUN, RUN_OTHERWISE, SPOKEN_OF) for line in table]
+    assert sorted(decided) == sorted(other_lines() | inline_lines())
+    assert not SPOKEN_OF.keys() & other_lines()
 
 
 @pytest.mark.parametrize("line", RUN)
@@ -194,7 +279,14 @@ def test_no_block_escapes() -> None:
     """Each is in a language that is checked here or elsewhere, or is nothing to be typed."""
     languages = {block[1] for page in PAGES for block in _FENCE.finditer(page.read_text("utf-8"))}
     checked = {"sh", "console", "toml", "python", "ini", "json"}
-    assert languages - checked <= {"text", "nginx", "powershell"}
+    assert languages - checked <= {"text", "nginx"}
+
+
+def test_no_span_escapes() -> None:
+    """One that goes on in the next line would be overlooked."""
+    for page in PAGES:
+        lines = _FENCE.sub("", page.read_text(encoding="utf-8")).splitlines()
+        assert [line for line in lines if line.count("`") % 2] == [], page
 
 
 def test_there_is_something_to_check() -> None:
@@ -295,3 +387,5 @@ def test_every_module_that_is_run_exists() -> None:
     modules = set(re.findall(r"python -m (tests[\w.]+)", text))
     assert modules
     assert [name for name in sorted(modules) if importlib.util.find_spec(name) is None] == []
+    small = (ROOT / "tests/test_in_small.py").read_text(encoding="utf-8")
+    assert {name for name in modules if name not in small} <= {"tests.commands_page"}

@@ -156,9 +156,11 @@ def _environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-async def compare(ways: tuple[type[Way], ...]) -> None:
-    """Print a table for each cut."""
+async def compare(ways: tuple[type[Way], ...], word: str) -> None:
+    """Print a table for each cut whose title holds a word."""
     for title, columns, play in CUTS:
+        if word not in title:
+            continue
         print(f"\n| {title} | {' | '.join(columns)} |")
         print("|---" * (len(columns) + 1) + "|")
         for kind in ways:
@@ -176,8 +178,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--only", default="", help="only the ways whose name holds this")
-    only = parser.parse_args().only
-    asyncio.run(compare(tuple(way for way in WAYS if only in way.name)))
+    parser.add_argument("--cut", default="", help="only the cuts whose title holds this")
+    chosen = parser.parse_args()
+    asyncio.run(compare(tuple(way for way in WAYS if chosen.only in way.name), chosen.cut))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,13 @@ from tests.inkernel.rig import Kernel, PlainKernel
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: What a kernel has not loaded by itself; in all about as much as the package in the kernel.
+MODULES = (
+    "cProfile, colorsys, doctest, email.mime.text, fractions, ftplib, http.server, imaplib, "
+    "mailbox, modulefinder, netrc, optparse, plistlib, pyclbr, pydoc, sched, shelve, smtplib, "
+    "sqlite3, tarfile, trace, unittest.mock, venv, wave, wsgiref.simple_server, "
+    "xml.dom.minidom, xml.sax, xmlrpc.client, zipapp"
+)
 #: Seconds that any step of any rival may take.
 PATIENCE = 1200
 
@@ -99,6 +106,15 @@ class Nothing(Rival):
     """A kernel whose state nobody keeps: what a cell takes by itself."""
 
     name = "nothing"
+
+
+class Imports(Nothing):
+    """Nobody keeps its state either, but it gets larger: by modules that nobody uses."""
+
+    name = "imports"
+
+    def attach(self) -> None:
+        self.run(f"def _load():\n    import {MODULES}\n_load()\ndel _load")
 
 
 class Relay(Rival):

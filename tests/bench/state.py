@@ -19,10 +19,10 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.bench.rivals import RIVALS, CellFailedError, Cloudpickle, Nothing, Relay, Rival
+from tests.bench.user_code import behind_captures, slowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -192,24 +192,6 @@ ROWS = (
         "v[0] = 99; p.clear(); q = 0",
     ),
 )
-#: User code that must not be slowed: it prints the seconds that it took.
-LOOPS = {
-    "a function that reads globals": (
-        "a, b = 1, 2\ndef f(n):\n    t = 0\n    for _ in range(n): t += a + b\n    return t\nf(2_000_000)"
-    ),
-    "a loop at the top": "t = 0\nfor i in range(1_000_000): t += i",
-}
-SLOWED = 1.01
-#: Each run finds the memory of the process laid out in another way.
-TIMED = (
-    "import random as _r\n_p = [i + (1 << 20) for i in range(_r.randrange(5000))]\n"
-    "from time import perf_counter as _c, thread_time as _d\n_b, _e = _c(), _d()\n{code}\n"
-    "print(_d() - _e, _c() - _b)\n"
-)
-#: How many kernels of each rival, and how often each runs the code, without the rival and with it.
-KERNELS, RUNS = 9, 16
-
-
 #: Seconds below which two times are the same: what ours is at least, in a ratio.
 LEAST = 1e-4
 
@@ -306,42 +288,6 @@ def verdict(row: Row, found: Measured, pickled: float | None) -> str:
     return ", ".join(f"{bar} {'met' if met else 'NOT MET'}" for bar, met in said)
 
 
-def slowed(rivals: Iterable[type[Rival]], python: Path) -> None:
-    """Print how much longer user code takes when a rival keeps the state.
-
-    One process has its memory laid out better than another, which makes more of a difference than
-    what is measured. So every kernel is compared with itself before it had the rival; the median of
-    several counts. A kernel that gets no rival shows what no difference looks like here.
-    """
-    for name, code in LOOPS.items():
-        print(f"\n{name}: of {KERNELS} kernels, the time with x without, each the best of {RUNS}")
-        for kind in (Nothing, *rivals):
-            found = [_slowed_by(kind, TIMED.format(code=code), python) for _ in range(KERNELS)]
-            own, passed = map(median, zip(*found, strict=True))
-            least, most = min(found)[0], max(found)[0]
-            bar = f"≤ {SLOWED} x {'met' if own <= SLOWED else 'NOT MET'}" if kind is Relay else ""
-            spread = f"({least:.3f}-{most:.3f}, by the clock {passed:.3f} x)"
-            print(f"  {kind.name:<14}{own:8.3f} x  {spread}  {bar}", flush=True)
-
-
-def _slowed_by(kind: type[Rival], code: str, python: Path) -> tuple[float, float]:
-    """Return how many times as long the code takes: by what its thread had, and by the clock."""
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
-        rival = kind(Path(folder), python, attach=False)
-        try:
-            before = _best(rival, code)
-            rival.attach()
-            after = _best(rival, code)
-            return after[0] / before[0], after[1] / before[1]
-        finally:
-            rival.stop()
-
-
-def _best(rival: Rival, code: str) -> tuple[float, float]:
-    taken = [tuple(map(float, rival.run(code).split()[-2:])) for _ in range(RUNS)]
-    return min(own for own, _ in taken), min(passed for _, passed in taken)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", type=Path)
@@ -356,6 +302,7 @@ def main() -> None:
                 compare(row, rivals, python)
         if chosen.only in "user code":
             slowed((Relay, *(kind for kind in rivals if kind.name == "kishu")), python)
+            behind_captures(python)
 
 
 def compare(row: Row, rivals: Iterable[type[Rival]], python: Path) -> None:

@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.sshd,
 ]
 
-LOCK = "import threading\nlock = threading.Lock()"
+LOCK = "import threading\nlock = threading.Lock(); lock.acquire(); None"
 GATED = """\
 import os, time
 print("waits", flush=True)

@@ -76,7 +76,9 @@ async def test_it_is_listed_for_whoever_asks_for_it(far: Client) -> None:
 
 async def test_where_cells_run_and_what_is_safe(far: Client) -> None:
     await far.switch("pc")
-    cell = await far.run("import threading\nlock = threading.Lock()\n%relay wait")
+    cell = await far.run(
+        "import threading\nlock = threading.Lock(); lock.acquire(); None\n%relay wait"
+    )
     await far.run("pass\n%relay wait")
     seen = await ask(far, do="look")
     assert seen["version"] == VERSION

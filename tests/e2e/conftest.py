@@ -69,5 +69,6 @@ async def book(
         await book.linked()
         yield book
     desktop.thaw()
-    desktop.close()
+    # Else it would start another agent there.
     end_hub(places)
+    desktop.close()

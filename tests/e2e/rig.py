@@ -20,6 +20,7 @@ import psutil
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+from tests.ports import give_ports
 from tests.processes import wait_ended
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Notebook:
         own = str(folder / "kernels")
         specs = KernelSpecManager(kernel_dirs=[own, *KernelSpecManager().kernel_dirs])
         self.manager = AsyncKernelManager(kernel_name=kernel, kernel_spec_manager=specs)
+        give_ports(self.manager)
         self.client: AsyncKernelClient
         self.others: list[dict[str, Any]] = []
         self.stdin: Callable[[dict[str, Any]], str] = lambda message: "Ada"

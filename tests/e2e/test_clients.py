@@ -15,6 +15,7 @@ from jupyter_client.manager import AsyncKernelManager
 from relay_kernel.cli.status import collect
 from relay_kernel.settings.paths import find_places
 from tests.e2e.rig import REPO, SOON
+from tests.ports import give_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +60,7 @@ async def test_nbclient_runs_a_notebook() -> None:
 async def test_what_goes_to_front_ends_can_be_encrypted() -> None:
     """As a Jupyter Server does it that was told to: with keys in the connection file."""
     manager = AsyncKernelManager(kernel_name="relay", transport_encryption="required")
+    give_ports(manager)
     await manager.start_kernel()
     client = manager.client()
     client.start_channels()

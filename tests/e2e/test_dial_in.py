@@ -108,4 +108,4 @@ async def test_a_pc_that_shuts_down_says_so(
             assert (result.text(), result.target) == (LINES, "local")
             assert "the machine is shutting down" in result.notices
             for index in range(2):
-                assert await asyncio.to_thread(logind.released, index, within=4.0)
+                assert await asyncio.to_thread(logind.released, "shutdown", index, within=4.0)

@@ -270,7 +270,7 @@ a = np.arange(6.0); v = a[2:4]
         assert result.value == str((sum(range(4_000_000)) - 8, -1, True))
 
     async def test_what_stays_behind_says_so_when_used(self, notebook: Notebook) -> None:
-        await notebook.run("import threading; lock = threading.Lock(); g = (i for i in 'ab')")
+        await notebook.run("g = (i for i in 'ab')")
         await notebook.run("%relay local")
         used = await notebook.run("next(g)")
         assert used.status == "error"

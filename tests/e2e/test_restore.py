@@ -23,7 +23,7 @@ big = os.urandom(3 << 20); total = sum(big)
 def tell(): return sum(big) == total, shared[0] is other
 other = [1]; shared = [other]
 random.seed(5)
-import threading; lock = threading.Lock()"""
+import threading; lock = threading.Lock(); lock.acquire(); None"""
 
 
 def cut_power(places: Places) -> None:
@@ -48,7 +48,7 @@ async def check(again: Notebook, target: str) -> None:
     assert "`%relay restore` puts it back" in status
     said = await again.run("%relay restore --replace")
     assert said.text().startswith("restored: 9 variables as after cell "), said.text()
-    assert "lock could not be restored: a lock belongs to" in said.text("stdout")
+    assert "lock could not be restored: a lock that is held belongs to" in said.text("stdout")
     result = await again.run("tell(), first, 42 in Out.values(), '40 + 2' in In", within=SOON)
     assert (result.target, result.value) == (target, "((True, True), 1, True, True)")
     assert result.count > said.count > 3

@@ -188,6 +188,8 @@ async def _measure(r: R, home: Path, megabytes: int, fill: bool) -> Figures:
         lambda: bool(r.marks) and r.marks[-1] > began + WARM_UP, within=2 * WARM_UP + SOON
     )
     first = len(r.marks)
+    if first == megabytes:
+        sys.exit(f"{megabytes} MB were over before the line was warm: push more of them")
     figures = Figures()
     while len(r.marks) < megabytes:
         figures.waits.append(await r.ask())

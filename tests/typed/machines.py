@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import pytest
@@ -32,10 +32,14 @@ LONG = 300.0
 #: Of nobody else.
 UID = 23456
 
+#: Addresses of the two, and the names that they have for each other, as the docs have them.
+PC, SERVER = "192.0.2.7", "198.51.100.1"
+NAMES = {PC: "desk", SERVER: "srv.example.org srv"}
+
 PASSWORD = "correct horse battery staple"
 
-#: How this machine reaches its package index.
-_ROAD = re.compile(r"PIP_|SSL_CERT|(https?|no)_proxy$", re.IGNORECASE)
+#: How this machine reaches its package index. A person at a terminal is asked all the same.
+_ROAD = re.compile(r"PIP_(?!NO_INPUT)|SSL_CERT|(https?|no)_proxy$", re.IGNORECASE)
 
 #: Runs as root in the new namespaces: makes them look like another machine, and stays.
 _INIT = """
@@ -71,11 +75,29 @@ Subsystem sftp internal-sftp
 
 def need_root() -> None:
     """Without it, a test is skipped; in CI it fails."""
-    missing = [each for each in ("unshare", "nsenter", "setpriv") if shutil.which(each) is None]
-    if os.geteuid() != 0 or missing:
-        if os.environ.get("CI"):
-            pytest.fail(f"needs root and util-linux: {missing}")
-        pytest.skip("needs root and util-linux (unshare, nsenter, setpriv)")
+    if os.geteuid() != 0:
+        _lacks("root")
+    need("unshare", "nsenter", "setpriv")
+
+
+def need(*programs: str) -> None:
+    """Without one of them, a test is skipped; in CI it fails."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/lib/polkit-1:/usr/libexec"
+    missing = [each for each in programs if shutil.which(each, path=path) is None]
+    if missing:
+        _lacks(", ".join(missing))
+
+
+def _lacks(what: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(f"needs {what}")
+    pytest.skip(f"needs {what}")
+
+
+def await_(command: str, pattern: str) -> str:
+    """A line that asks until it is told what it waits for, for half a minute."""
+    look = f"{command} | tee ~/said | grep -q '{pattern}'"
+    return f"for n in $(seq 60); do {look} && break; sleep 0.5; done; cat ~/said"
 
 
 class Network:
@@ -98,9 +120,22 @@ class Network:
         assert self._process.stdout.readline() == b"up\n"
 
     @property
+    def pid(self) -> int:
+        """Of a process that is in it."""
+        return self._process.pid
+
+    @property
     def path(self) -> str:
         """For nsenter."""
-        return f"/proc/{self._process.pid}/ns/net"
+        return f"/proc/{self.pid}/ns/net"
+
+    def start(self, *command: str, **how: Any) -> subprocess.Popen[bytes]:
+        """Start a program in it; ``how`` as for Popen."""
+        return subprocess.Popen(["nsenter", f"--net={self.path}", *command], **how)
+
+    def run(self, line: str) -> None:
+        """Type a line in it, as root, that must succeed."""
+        assert self.start("sh", "-c", line).wait(60) == 0, line
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +161,7 @@ class Machine:
     def __init__(
         self, name: str, network: Network, listens: tuple[str, ...], names: dict[str, str]
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._below))
         self.folder.chmod(0o755)
         self.home = self.folder / "home"
         self.home.mkdir()
@@ -138,6 +173,14 @@ class Machine:
         self._write_etc(names)
         self._init = self._boot()
         self._start_sshd(listens)
+
+    #: Folder for all that it has; None for that of temporary files.
+    _below: str | None = None
+
+    @property
+    def runtime(self) -> Path:
+        """The person's folder for sockets."""
+        return self.folder / "run"
 
     def copy_source(self) -> None:
         """Put a checkout into its home, and make it the folder in which lines are typed."""
@@ -190,10 +233,10 @@ class Machine:
         return done.stdout
 
     @contextlib.contextmanager
-    def terminal(self, line: str) -> Iterator[Terminal]:
-        """Type a line at a terminal."""
+    def terminal(self, line: str, *, online: bool = False) -> Iterator[Terminal]:
+        """Type a line at a terminal; see :meth:`run`."""
         # The session is the shell's: what enters the machine shall not hear Ctrl-C.
-        shell = self._shell(line, "setsid", "--ctty", "--wait")
+        shell = self._shell(line, "setsid", "--ctty", "--wait", online=online)
         with at_terminal(*shell, env={**os.environ}) as person:
             person.patience = LONG
             yield person
@@ -215,8 +258,8 @@ class Machine:
 
     def start_systemd(self) -> None:
         """Start the person's own service manager, as a login would."""
-        (self.folder / "run").mkdir(mode=0o700)
-        self.give(self.folder / "run")
+        self.runtime.mkdir(mode=0o700)
+        self.give(self.runtime)
         entered = self._own_cgroups()
         manager = ("env", "SYSTEMD_LOG_TARGET=console", "/lib/systemd/systemd", "--user")
         entering = ["sh", "-c", f'{entered} exec "$@"', "sh"]
@@ -309,10 +352,14 @@ class Machine:
         raise AssertionError("sshd did not start")
 
     def _enter(self, *command: str, online: bool = False) -> list[str]:
-        (first,) = psutil.Process(self._init.pid).children()
         net = [] if online else [f"--net={self._network.path}"]
         spaces = ["--mount", "--pid", "--uts"]
-        return ["nsenter", f"--target={first.pid}", *spaces, *net, *command]
+        return ["nsenter", f"--target={self._first()}", *spaces, *net, *command]
+
+    def _first(self) -> int:
+        """Return the pid of its first process."""
+        (first,) = psutil.Process(self._init.pid).children()
+        return first.pid
 
     def _as_me(self) -> list[str]:
         me = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"]
@@ -325,16 +372,19 @@ class Machine:
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "PATH": f"{self.path}:{python}:/usr/bin:/bin:/usr/sbin:/sbin".lstrip(":"),
-            "XDG_RUNTIME_DIR": str(self.folder / "run"),
+            "XDG_RUNTIME_DIR": str(self.runtime),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             **{key: value for key, value in os.environ.items() if _ROAD.match(key)},
         }
         return [*me, "env", "-i", *(f"{key}={value}" for key, value in env.items())]
 
     def _shell(self, line: str, *before: str, online: bool = False) -> list[str]:
-        folder = self.source if self.source.exists() else self.home
-        shell = (*before, "bash", "-c", f"cd {folder} && {line}")
+        shell = (*before, "bash", "-c", self._typed(line))
         return self._enter(*self._as_me(), *shell, online=online)
+
+    def _typed(self, line: str) -> str:
+        """Return a line as it is typed in the checkout, or in the home where there is none."""
+        return f"cd {self.source if self.source.exists() else self.home} && {line}"
 
     def _own_cgroups(self) -> str:
         """Make cgroups for a service manager; return what a shell does to enter them."""
