@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import linecache
-import signal
-import threading
 
 from . import capture, superseded
+from .interrupts import uninterrupted
 from .loader import Loader
 from .pickling import Pickler
 from .reasons import why_not_loaded
@@ -67,12 +66,12 @@ def _apply(state, manifest, final):
         held = {record.wire["id"]: record for record in whole}
         loader = Loader(state, manifest, held)
         history = _stage(state, manifest, loader, problems, final)
-        with _uninterrupted():
+        with uninterrupted():
             registered = _commit(state, manifest, loader, scan, history)
             state.context.put_late(manifest["context"], problems)
             # Extensions and imports, which may register the same names, have come before.
             state.registered.put(registered, problems)
-    with contextlib.closing(Scan(state, Pickler(state, keep=False))) as scan, _uninterrupted():
+    with contextlib.closing(Scan(state, Pickler(state, keep=False))) as scan, uninterrupted():
         state.settle(_records(scan, loader, held), scan)
     state.forget_reads()
     problems.update(loader.problems)
@@ -101,7 +100,7 @@ def _stage(state, manifest, loader, problems, final):
         _require_whole(state, manifest, final)
         return history
     except BaseException:
-        with _uninterrupted():
+        with uninterrupted():
             loader.take_back()
             for put_back in reversed(undo):
                 put_back()
@@ -128,19 +127,6 @@ def _stage_history(state, context, problems):
     except Exception as error:
         problems["In"] = why_not_loaded(error)
         return None
-
-
-@contextlib.contextmanager
-def _uninterrupted():
-    """Put off Ctrl-C: what is inside is short and must not stop half way."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _commit(state, manifest, loader, scan, history):
