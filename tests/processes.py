@@ -1,9 +1,10 @@
-"""Whether processes still do anything."""
+"""Whether processes still do anything, and what they wait for."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import psutil
 
@@ -42,3 +43,16 @@ def wait_ended(*processes: psutil.Process, within: float = 30.0) -> None:
     while alive := [process for process in processes if lives(process)]:
         assert time.monotonic() < deadline, f"they do not end: {alive}"
         time.sleep(LOOK)
+
+
+def wait_blocked(pid: int, within: float = 30.0) -> None:
+    """Wait until a process waits for a lock of a file that another one has: proc_locks(5)."""
+    deadline = time.monotonic() + within
+    while not _waits(pid):
+        assert time.monotonic() < deadline, f"{pid} waits for no lock"
+        time.sleep(LOOK)
+
+
+def _waits(pid: int) -> bool:
+    lines = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    return any(fields[1] == "->" and fields[5] == str(pid) for fields in lines)

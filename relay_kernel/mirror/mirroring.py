@@ -152,7 +152,8 @@ class _Mirroring:
         if mirror is None:
             folder.remove(name)
             self._report.removed.append(name)
-        elif not folder.is_foreign(name):
+        # An original that went while we waited for the lock: whoever had it removed its mirror.
+        elif not folder.is_foreign(name) and os.path.exists(mirror.mark.evidence):
             folder.write(mirror)
             self._report.written.append(name)
 

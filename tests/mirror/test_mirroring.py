@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.processes import wait_blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,6 +185,22 @@ def test_many_at_once_do_not_disturb_one_another(jupyter: Jupyter) -> None:
     listed = jupyter.listed()
     assert {f"relay-k{number}" for number in range(12)} <= set(listed)
     assert not list(jupyter.kernels.glob(".relay-kernel-*"))
+
+
+def test_an_original_that_goes_meanwhile_gets_no_mirror_again(jupyter: Jupyter) -> None:
+    """Another process has just removed its mirror, and this one looked shortly before."""
+    jupyter.mirror()
+    science = jupyter.write_spec("science")
+    lock = os.open(jupyter.kernels, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    command = [str(jupyter.python), "-m", "relay_kernel.cli", "kernelspecs", "--json"]
+    process = subprocess.Popen(command, env=jupyter.env, text=True, stdout=subprocess.PIPE)
+    wait_blocked(process.pid)
+    shutil.rmtree(science)
+    os.close(lock)
+    said, _ = process.communicate(timeout=60)
+    assert json.loads(said)["written"] == []
+    assert not (jupyter.kernels / "relay-science").exists()
 
 
 def test_what_a_crash_left_is_cleared(jupyter: Jupyter) -> None:
