@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 import uuid
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +25,7 @@ from tests.ports import give_ports
 from tests.processes import wait_ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from jupyter_client.asynchronous.client import AsyncKernelClient
 
@@ -114,20 +115,32 @@ class Running:
 
     async def shows(self, text: str, within: float = SOON, name: str = "stdout") -> None:
         """Wait until the cell has printed ``text``."""
-        async with asyncio.timeout(within):
+        async with self._bound(within):
             while text not in self.text(name):
                 self.changed.clear()
                 await self.changed.wait()
 
     async def end(self, within: float = SOON) -> Result:
         """Wait for reply and idle."""
-        async with asyncio.timeout(within):
+        async with self._bound(within):
             reply = await asyncio.shield(self.reply)
             while not self.idle:
                 self.changed.clear()
                 await self.changed.wait()
         self.notebook.complain()
         return Result(reply, self.messages, time.monotonic() - self.began)
+
+    @asynccontextmanager
+    async def _bound(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            shown = "\n".join(f"{m['msg_type']}: {m['content']}" for m in self.messages)
+            replied = self.reply.result()["content"] if self.reply.done() else None
+            raise AssertionError(
+                f"not within {seconds} s; its reply: {replied}, idle: {self.idle}, and\n{shown}"
+            ) from None
 
 
 class Notebook:

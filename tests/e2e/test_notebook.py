@@ -69,7 +69,7 @@ class TestAlone:
         assert (await alone.run("input('name? ')")).value == "'NAME? '"
 
     async def test_interrupt(self, alone: Notebook) -> None:
-        cell = alone.send("print('on', flush=True)\nimport time; time.sleep(60)")
+        cell = alone.send("print('on')\nimport time; time.sleep(60)")
         await cell.shows("on")
         await alone.manager.interrupt_kernel()
         assert (await cell.end(within=5)).reply["content"]["ename"] == "KeyboardInterrupt"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
-    from tests.e2e.rig import Notebook, Result, Running
+    from tests.e2e.rig import Notebook, Result
 
 #: Seconds for one burst, losses and returns included.
 PATIENCE = 90.0
@@ -58,14 +58,6 @@ def _show(others: dict[Any, str], at: int, message: dict[str, Any]) -> None:
         others[at] = f"{content['ename']}: {_COLOUR.sub('', content['evalue'])}"
 
 
-async def _ended(cell: Running) -> Result:
-    try:
-        return await cell.end(PATIENCE)
-    except TimeoutError:
-        have = f"it has {len(cell.messages)} messages, idle: {cell.idle}, reply: {cell.reply}"
-        raise AssertionError(f"cell {cell.id} did not end; {have}") from None
-
-
 async def play(
     notebook: Notebook,
     bursts: list[list[str]],
@@ -81,7 +73,7 @@ async def play(
     for burst in bursts:
         await asyncio.sleep(think())
         cells = [notebook.send(code) for code in burst]
-        results = [await _ended(cell) for cell in cells]
+        results = [await cell.end(PATIENCE) for cell in cells]
         seen += [Seen.of(result) for result in results]
         if tally is not None:
             tally.update(f"on {result.target}" for result in results)

@@ -43,7 +43,9 @@ ENDS = {
     "3.14": ("ipykernel>=7", "ipykernel<7"),
 }
 
-SLOW = "print('on', flush=True)\nimport time; time.sleep(60)"
+#: Shown while it sleeps, without a flush: what an interrupt does to that is threading's own affair
+#: (a ``RuntimeError``, where another thread is just about to let go of the lock).
+SLOW = "print('on')\nimport time; time.sleep(60)"
 
 VALUES = """
 import numpy as np
@@ -139,7 +141,7 @@ async def check_what_a_user_does(notebook: Notebook) -> None:
     cell = notebook.send(SLOW)
     await cell.shows("on")
     await notebook.manager.interrupt_kernel()
-    assert (await cell.end(within=10)).reply["content"]["ename"] == "KeyboardInterrupt"
+    assert (await cell.end(within=10)).error == "KeyboardInterrupt: "
     completed = await notebook.ask("complete_request", {"code": "import itert", "cursor_pos": 12})
     assert "itertools" in completed["content"]["matches"]
     inspected = await notebook.ask("inspect_request", {"code": "open", "cursor_pos": 4})
