@@ -1398,10 +1398,28 @@ n.v.append(2); k.more = 1
 ---
 assert (m, m.unit, k, k.unit, k.kid, k.more) == (3, "m", 4, "k", (4, "k"), 1) and p == (1, 2) and type(p) is Pt and d["x"] is m and d.tag == ()
 assert n.v == [1, 2] and n.w == 2 and (Metres.made, Kid.made) == (1, 2) and Metres(1, "u").unit == "u" and Metres.made == 2
+
+# a dialect of csv
+import csv
+csv.register_dialect('pipes', delimiter='|', quoting=csv.QUOTE_NONNUMERIC)
+---
+import io
+---
+assert list(csv.reader(io.StringIO('1|"b"'), 'pipes')) == [[1.0, 'b']]
+
+# a colormap of matplotlib
+import matplotlib as mpl, matplotlib.pyplot as plt
+from matplotlib.colors import ListedColormap
+mpl.colormaps.register(ListedColormap(['red', 'blue']), name='mine')
+---
+mpl.colormaps.register(ListedColormap(['red', 'blue', 'green']), name='mine', force=True)
+---
+assert plt.get_cmap('mine').N == 3
 """
 
 
-def _read(text: str) -> dict[str, tuple[list[str], str]]:
+def read_traps(text: str) -> dict[str, tuple[list[str], str]]:
+    """Name -> cells and check."""
     traps = {}
     for part in text.strip().split("\n# ")[0:]:
         name, _, body = part.removeprefix("# ").partition("\n")
@@ -1410,4 +1428,4 @@ def _read(text: str) -> dict[str, tuple[list[str], str]]:
     return traps
 
 
-TRAPS = _read(_TEXT)
+TRAPS = read_traps(_TEXT)

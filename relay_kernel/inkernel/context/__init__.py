@@ -7,23 +7,39 @@ imported for its section only if the sender had imported it. What holds objects 
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
 from .. import blobs
 from ..reasons import one_line
-from . import arithmetic, generators, imports, logs, options, process, pyplot, shell, sources
+from . import (
+    arithmetic,
+    generators,
+    imports,
+    libraries,
+    logs,
+    options,
+    process,
+    pyplot,
+    shell,
+    sources,
+)
 from .section import NotHere
 
 #: What unpacking depends on.
-_EARLY = (process.Environ, process.SearchPath, process.Folder, sources.Sources)
+_EARLY = (
+    *(process.Environ, process.SearchPath, process.Folder, sources.Sources),
+    *(functools.partial(libraries.Library, setup=each) for each in libraries.EARLY),
+)
 #: The rest. Imports come first, as they may change what follows; and random numbers last.
 _LATE = (
     *(imports.Imports, shell.Extensions, shell.Autoreload, shell.Aliases, shell.Folders),
     *(shell.Display, shell.Switches, shell.Future, logs.LogLevels, process.Locale, process.Limits),
     *(arithmetic.Decimal, arithmetic.NumpyErrors, arithmetic.TorchDefaults),
     *(options.NumpyPrint, options.TorchPrint, options.Pandas, options.Sklearn),
-    *(pyplot.Pyplot, options.Matplotlib, options.Inline),
+    *(pyplot.Pyplot, options.Matplotlib, options.Colormaps, options.Inline),
+    *(functools.partial(libraries.Library, setup=each) for each in libraries.LATE),
     *(generators.Random, generators.NumpyRandom, generators.TorchRandom),
     *(generators.TorchCudaRandom, generators.LibraryRandom),
 )
@@ -107,9 +123,10 @@ class Context:
             except Exception:
                 continue
 
-    @staticmethod
-    def _undo_early():
+    def _undo_early(self):
         environ, path, folder = dict(os.environ), list(sys.path), process.current_folder()
+        of_libraries = [each for each in self._early if isinstance(each, libraries.Library)]
+        set_to = [(each, each.take()) for each in of_libraries]
 
         def put_back():
             sys.path[:] = path
@@ -118,5 +135,7 @@ class Context:
             os.environ.update(environ)
             if folder is not None:
                 os.chdir(folder)
+            for library, before in set_to:
+                library.put(before)
 
         return put_back

@@ -29,16 +29,17 @@ class Imports(Section):
         """Return the names of those that were imported."""
         raw = self._cells
         for cell in raw[self._seen :]:
-            self._names.update(_dotted(cell))
+            # Some take themselves out again (hvplot), so that a cell that runs anew imports anew.
+            self._names.update(name for name in _dotted(cell) if name in sys.modules)
         self._seen = len(raw)
-        return sorted(name for name in self._names if name in sys.modules)
+        return sorted(self._names)
 
     def put(self, wire):
-        """Import them."""
-        self._names.update(wire or ())
+        """Import them, where that was not done yet."""
         self._seen = len(self._cells)
+        known, self._names = self._names, set(wire or ())
         for name in wire or ():
-            if name not in sys.modules:
+            if name not in sys.modules and name not in known:
                 importlib.import_module(name)
 
 

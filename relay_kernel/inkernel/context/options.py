@@ -92,6 +92,44 @@ def _changed_parameters(matplotlib):
     }
 
 
+class Colormaps(Section):
+    """Colormaps that cells registered with matplotlib; what libraries did, importing them does."""
+
+    name = "colormaps"
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._seen, self._named = None, {}
+
+    def _found(self):
+        registry = getattr(sys.modules.get("matplotlib"), "colormaps", None)
+        maps = dict(getattr(registry, "_cmaps", ()))
+        builtin = getattr(registry, "_builtin_cmaps", ())
+        return {name: each for name, each in maps.items() if name not in builtin}
+
+    def take(self):
+        """Return a blob of those whose name stands in a cell, or nothing."""
+        found = self._found()
+        if not found:
+            return None
+        cells = self.state.shell.history_manager.input_hist_raw
+        seen = [*found, *map(id, found.values()), len(cells)]
+        if seen != self._seen:
+            self._named = {name: each for name, each in found.items() if name in "\n".join(cells)}
+            self._seen = seen
+        return self.pack(self._named) if self._named else None
+
+    def put(self, wire):
+        """Register them."""
+        if not wire:
+            return
+        registry = importlib.import_module("matplotlib").colormaps
+        now = self._found()
+        for name, each in self.unpack(wire).items():
+            if name not in now or now[name] != each:
+                registry.register(each, name=name, force=True)
+
+
 class Inline(Section):
     """How figures are shown in the notebook: ``%config InlineBackend…``."""
 

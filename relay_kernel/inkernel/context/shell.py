@@ -169,7 +169,8 @@ class Display(Section):
     def _now(self):
         shown = self.state.shell.display_formatter
         text = shown.formatters["text/plain"]
-        found = {name: getattr(text, name) for name in self._OF_TEXT}
+        # rich puts a formatter of its own in the place of this one, which has none of them.
+        found = {name: getattr(text, name) for name in self._OF_TEXT if hasattr(text, name)}
         return {**found, "active_types": list(shown.active_types)}
 
     def take(self):
@@ -182,7 +183,7 @@ class Display(Section):
         wanted = {**self._before, **(wire or {})}
         for name in self._OF_TEXT:
             text = shown.formatters["text/plain"]
-            if getattr(text, name) != wanted[name]:
+            if hasattr(text, name) and getattr(text, name) != wanted[name]:
                 setattr(text, name, wanted[name])
         if shown.active_types != wanted["active_types"]:
             shown.active_types = wanted["active_types"]
