@@ -146,6 +146,8 @@ def _of_function(function):
     return (
         *(function, function.__code__, defaults, function.__name__, function.__qualname__),
         *(function.__doc__, function.__module__, *cells),
+        # Where its module was reloaded, it is itself no more what travels by that name.
+        _is_named(function),
     )
 
 

@@ -1415,6 +1415,19 @@ mpl.colormaps.register(ListedColormap(['red', 'blue']), name='mine')
 mpl.colormaps.register(ListedColormap(['red', 'blue', 'green']), name='mine', force=True)
 ---
 assert plt.get_cmap('mine').N == 3
+
+# what was imported before its module was reloaded
+import hashlib, importlib, sys
+name = 'm_' + hashlib.md5(b'@DIR@').hexdigest(); sys.path.insert(0, '@DIR@')
+source = 'def f(): return {0}\\nclass C:\\n    def m(self): return {0}\\n'
+open(f'@DIR@/{name}.py', 'w').write(source.format(1))
+again = importlib.import_module(name); old, Old, c = again.f, again.C, again.C()
+---
+open(f'@DIR@/{name}.py', 'w').write(source.format(2222))
+again = importlib.reload(again); new = again.C()
+---
+assert (again.f(), old(), new.m(), c.m(), Old().m()) == (2222, 1, 2222, 1, 1)
+assert (type(c) is Old, type(new) is again.C, isinstance(c, again.C)) == (True, True, False)
 """
 
 

@@ -106,6 +106,8 @@ class Context:
     def put_late(self, wire, problems):
         """Put the rest."""
         self._put(self._late, wire, problems)
+        for section in self._early:
+            section.settle()
 
     def _put(self, sections, wire, problems):
         for section in sections:

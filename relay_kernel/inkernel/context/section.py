@@ -42,6 +42,9 @@ class Section:
         """
         raise NotImplementedError
 
+    def settle(self):
+        """All that came is in place now. Never raises."""
+
     def distrust(self):
         """Believe no more that what was sent last is in the store."""
         self._packed = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -66,6 +67,11 @@ class Sources(Section):
             sys.meta_path.append(self._finder)
         if failed:
             raise ImportError("; ".join(failed))
+
+    def settle(self):
+        """Read what modules were imported from just now, before their files change."""
+        with contextlib.suppress(Exception):
+            self.take()
 
     def distrust(self):
         """Believe no more that any source is in the store."""
