@@ -11,7 +11,7 @@ from enum import Enum
 
 from .classes import ClassRoot
 from .names import ATOMS
-from .reducers import home_of
+from .reducers import home_of, is_found_by_name
 from .tombstone import LeftBehind
 
 #: Copies of these are as good as the one, though they may hold others that are not.
@@ -57,7 +57,7 @@ def is_shared(thing):
     if module in _VALUE_MODULES or (isinstance(module, str) and module.startswith(_INDEX)):
         return False
     if kind is types.FunctionType:
-        return not _is_named(thing)
+        return not is_found_by_name(thing)
     numpy = sys.modules.get("numpy")
     return not (hasattr(numpy, "generic") and isinstance(thing, (numpy.generic, numpy.dtype)))
 
@@ -67,17 +67,6 @@ def _has_attributes(thing):
     return (
         kind.__dictoffset__ != 0 and kind.__module__ == "__main__" and not isinstance(thing, Enum)
     )
-
-
-def _is_named(function):
-    """Return whether a function is known by its name in an imported module."""
-    module = sys.modules.get(function.__module__)
-    if module is None or function.__module__ == "__main__":
-        return False
-    found = module
-    for part in function.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is function
 
 
 def proof_of(value):
@@ -147,7 +136,7 @@ def _of_function(function):
         *(function, function.__code__, defaults, function.__name__, function.__qualname__),
         *(function.__doc__, function.__module__, *cells),
         # Where its module was reloaded, it is itself no more what travels by that name.
-        _is_named(function),
+        is_found_by_name(function),
     )
 
 

@@ -8,7 +8,7 @@ import math
 import pickle
 import sys
 
-from . import arrays, cached, frames, idle, opened, rebuild, reducers, tensors
+from . import arrays, cached, frames, idle, opened, over, rebuild, reducers, tensors
 from .blobs import INLINE, flat, marks, marks_of_all
 from .budget import TooLong
 from .classes import ClassRoot
@@ -288,7 +288,7 @@ def _reducers(state):
 
 
 def _make_reducers(state):
-    table = {**reducers.for_exact_types(), **opened.REDUCERS, **idle.REDUCERS}
+    table = {**reducers.for_exact_types(), **opened.REDUCERS, **idle.REDUCERS, **over.REDUCERS}
     table[ClassRoot] = reduce_class_root
     table[ModuleRoot] = reduce_module_root
     table[cached.KIND] = reduce_lru_cache

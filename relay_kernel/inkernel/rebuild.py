@@ -95,6 +95,36 @@ def match(pattern, search, text, start, end):
     return getattr(pattern, search)(text, start, end)
 
 
+def ended(kind, name, qualname):
+    """Return a generator or coroutine that has ended."""
+    made = _ENDED[kind]()
+    made.__name__, made.__qualname__ = name, qualname
+    with contextlib.suppress(StopIteration):
+        # One of an asynchronous kind ends by what its closing gives, once that is run.
+        (made.aclose() if kind == "async_generator" else made).send(None)
+    return made
+
+
+def _generator():
+    yield from ()
+
+
+async def _coroutine():
+    pass
+
+
+async def _async_generator():
+    for each in ():
+        yield each
+
+
+_ENDED = {
+    "generator": _generator,
+    "coroutine": _coroutine,
+    "async_generator": _async_generator,
+}
+
+
 def make_instance(cls, *args):
     """Return an instance of a class of the notebook without running its own ``__new__``."""
     native = next(

@@ -6,7 +6,7 @@ were touched. What is immutable and the same object as last time is not even pac
 
 from __future__ import annotations
 
-from . import bundles, partition, reasons
+from . import bundles, over, partition, reasons
 from .budget import TOO_LONG
 from .classes import ClassRoot, skeleton
 from .identity import functions_of, is_shared, proof_of, same
@@ -168,7 +168,7 @@ class Scan:
         value = self.values[record.roots[0]]
         if value is not record.live:
             return False
-        for_good = type(value).__name__ in reasons.KNOWN
+        for_good = type(value).__name__ in reasons.KNOWN and not over.is_over(value)
         return for_good or record.left["reason"].startswith(TOO_LONG)
 
     def _is_proven(self, record):

@@ -1428,6 +1428,53 @@ again = importlib.reload(again); new = again.C()
 ---
 assert (again.f(), old(), new.m(), c.m(), Old().m()) == (2222, 1, 2222, 1, 1)
 assert (type(c) is Old, type(new) is again.C, isinstance(c, again.C)) == (True, True, False)
+
+# what classes and functions of a user's module hold
+import hashlib, importlib, sys
+name = 'm_' + hashlib.md5(b'held @DIR@').hexdigest(); sys.path.insert(0, '@DIR@')
+open(f'@DIR@/{name}.py', 'w').write('''
+import abc, ctypes, enum
+class Model:
+    made = 0; cache = {}; only = None
+    class Inner:
+        log = []
+    def __init__(self, n):
+        Model.made += 1; self.n = n; Model.cache[n] = self
+        Model.Inner.log.append(n); Model.only = Model.only or self; count()
+def count(): count.calls = getattr(count, 'calls', 0) + 1
+class Base(abc.ABC):
+    kinds = []
+    def __init_subclass__(cls): Base.kinds.append(cls.__name__)
+class Kid(Base): pass
+class Point(ctypes.Structure):
+    _fields_ = [('x', ctypes.c_int)]
+class Hue(enum.Enum):
+    RED = 1
+''')
+mod = importlib.import_module(name)
+m = mod.Model(1); log = mod.Model.Inner.log; red = mod.Hue.RED
+---
+k = mod.Model(2); m.n = 10; p = mod.Point(4); mod.Model.more = [k]
+class Mine(mod.Base): pass
+---
+M = mod.Model
+assert (M.made, list(M.cache), M.Inner.log, mod.count.calls) == (2, [1, 2], [1, 2], 2)
+assert M.cache[1] is m and M.cache[2] is k and M.only is m and M.Inner.log is log and M.more[0] is k
+assert mod.Base.kinds == ['Kid', 'Mine'] and mod.Hue(1) is red and mod.Point(3).x == 3 and m.n == 10
+
+# generators and coroutines that have ended
+def numbers(): yield 1
+async def later(): return 2
+async def several(): yield 3
+done, shut = numbers(), numbers(); list(done); shut.close()
+waited, agen = later(), several(); two = await waited; threes = [each async for each in agen]
+---
+again = done
+---
+assert again is done and list(done) == list(shut) == [] and done.__name__ == 'numbers'
+assert [each async for each in agen] == [] and (two, threes) == (2, [3])
+try: await waited
+except RuntimeError as error: assert 'already awaited' in str(error)
 """
 
 

@@ -11,7 +11,7 @@ import types
 from enum import Enum
 
 from ..mentions import parsed
-from ..modules import CODE
+from ..modules import is_code
 from .table import Table, here
 
 #: A cell without it sets no attribute.
@@ -84,9 +84,8 @@ class Patches(Table):
 
     def _counts(self, owner, value):
         """Return whether no module of the user travels with this."""
-        if _is_module(owner) and self.state.modules.owns(owner.__name__):
-            return isinstance(value, CODE)
-        return True
+        home = owner.__name__ if _is_module(owner) else owner.__module__
+        return is_code(value) or not self.state.modules.owns(home)
 
     def put(self, values):
         """Set these, and put back what was there instead of the others."""
