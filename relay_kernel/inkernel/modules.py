@@ -127,10 +127,10 @@ class Modules:
 
     def _is_made(self, name, path):
         """Return whether importing a module makes what it has under ``path``."""
-        module = sys.modules[name]
-        known = self._made.get(name)
-        if known is None or known[0] is not module.__spec__:
-            known = self._made[name] = (module.__spec__, made_by(_source_of(module)))
+        module, known = sys.modules[name], self._made.get(name)
+        spec = getattr(module, "__spec__", None)
+        if known is None or known[0] is not spec:
+            known = self._made[name] = (spec, made_by(_source_of(module)))
         return known[1] is None or path in known[1]
 
     def put(self, name, attributes):

@@ -30,6 +30,7 @@ _OF_BASES = {
     ("threading", "Thread"): reducers.refuse,
     ("subprocess", "Popen"): reducers.refuse,
     ("concurrent.futures._base", "Future"): idle.reduce_future,
+    ("torch", "Tensor"): tensors.reduce_tensor,
     ("polars.series.series", "Series"): frames.reduce_series,
     ("polars.dataframe.frame", "DataFrame"): frames.reduce_frame,
     ("polars.lazyframe.frame", "LazyFrame"): frames.reduce_lazy,

@@ -310,6 +310,11 @@ def torch_storage(payload, size, device):
         return made
 
 
+def set_gradient(tensor, gradient):
+    """Give a tensor its gradient."""
+    tensor.grad = gradient
+
+
 def torch_typed_storage(storage, dtype):
     """Return typed torch storage over untyped storage."""
     import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import weakref
 
@@ -15,6 +16,16 @@ def is_storage(kind):
     if not hasattr(torch, "UntypedStorage"):
         return False
     return kind is torch.UntypedStorage or kind is torch.storage.TypedStorage
+
+
+def reduce_tensor(pickler, tensor):
+    """Reduce a tensor with its gradient, which its own pickle goes without."""
+    if not tensor.is_leaf or tensor.grad is None:
+        return NotImplemented
+    make, args, *state = tensor.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    if any(part is not None for part in state):
+        return NotImplemented
+    return make, args, tensor.grad, None, None, rebuild.set_gradient
 
 
 def reducer_of(kind):

@@ -19,6 +19,35 @@ def test_tensors_that_share_storage_keep_sharing_it(pair: Pair) -> None:
     pair.a.check("assert v[0] == 5\nv[1] = 7\nassert a[11] == 7 and m(torch.ones(2)).shape == (2,)")
 
 
+def test_gradients_stay(pair: Pair) -> None:
+    """A step in the next cell would do nothing, without a word."""
+    pair.cell(
+        "import torch\nw = torch.tensor([3.0], requires_grad=True); net = torch.nn.Linear(2, 1)\n"
+        "opt = torch.optim.SGD(net.parameters(), lr=0.1)"
+    )
+    pair.cell(
+        "net(torch.ones(1, 2)).sum().backward(); (w * w).sum().backward()\n"
+        "g = w.grad; before = net.weight.detach().clone()"
+    )
+    check = "assert w.grad is g and g.item() == 6 and net.weight.grad.tolist() == [[1, 1]]"
+    pair.a.check(f"{check}\nopt.step(); assert torch.allclose(net.weight, before - 0.1)")
+    assert pair.back()["left_behind"] == {}
+    pair.b.check(f"{check}\nw.grad += 1; assert g.item() == 7")
+
+
+def test_how_fast_torch_may_be_stays(pair: Pair) -> None:
+    """Products would have other last digits."""
+    pair.cell(
+        "import torch\ntorch.backends.cudnn.benchmark = True\n"
+        "torch.set_float32_matmul_precision('high')"
+    )
+    check = "(torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision())"
+    pair.a.check(f"assert {check} == (True, 'high')")
+    pair.a.run("torch.backends.cudnn.benchmark = False")
+    pair.back()
+    pair.b.check(f"assert {check} == (False, 'high')")
+
+
 def test_tensors_of_a_gpu_know_where_they_belong(pair: Pair) -> None:
     """A model would come back to the PC on its processor, and no batch on the GPU would fit it."""
     pair.b.run(

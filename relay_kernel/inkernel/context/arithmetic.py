@@ -9,7 +9,14 @@ from .section import NotHere, Section, changed
 
 _SIZES = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 _NUMPY = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
-_TORCH = {"dtype": "float32", "device": "cpu", "grad": True, "deterministic": False}
+_TORCH = {
+    "dtype": "float32",
+    "device": "cpu",
+    "grad": True,
+    "deterministic": False,
+    "benchmark": False,
+    "matmul": "highest",
+}
 
 
 class Decimal(Section):
@@ -101,6 +108,10 @@ class TorchDefaults(Section):
                 torch.set_grad_enabled(value)
             elif name == "deterministic":
                 torch.use_deterministic_algorithms(value)
+            elif name == "benchmark":
+                torch.backends.cudnn.benchmark = value
+            elif name == "matmul":
+                torch.set_float32_matmul_precision(value)
             elif value.startswith("cuda") and not torch.cuda.is_available():
                 raise NotHere
             else:
@@ -114,4 +125,14 @@ def _torch_now(torch):
         "device": str(device),
         "grad": torch.is_grad_enabled(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "benchmark": torch.backends.cudnn.benchmark,
+        "matmul": _matmul(torch),
     }
+
+
+def _matmul(torch):
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        # It was set by the newer names, beside which this one is of no use.
+        return _TORCH["matmul"]

@@ -115,7 +115,8 @@ class Colormaps(Section):
         cells = self.state.shell.history_manager.input_hist_raw
         seen = [*found, *map(id, found.values()), len(cells)]
         if seen != self._seen:
-            self._named = {name: each for name, each in found.items() if name in "\n".join(cells)}
+            text = "\n".join(cells)
+            self._named = {name: each for name, each in found.items() if name in text}
             self._seen = seen
         return self.pack(self._named) if self._named else None
 
