@@ -95,6 +95,7 @@ def _stage(state, manifest, loader, problems, final):
         state.context.put_early(context, undo, problems)
         if state.context.reran:
             loader.kept.clear()
+        _set_up(state, loader, problems)
         loader.load_all()
         history = _stage_history(state, context, problems)
         _require_whole(state, manifest, final)
@@ -106,6 +107,16 @@ def _stage(state, manifest, loader, problems, final):
                 put_back()
             state.forget_reads()
         raise
+
+
+def _set_up(state, loader, problems):
+    """Set libraries up as they are elsewhere: what they unpack may depend on it."""
+    values = {}
+    for number, wire in enumerate(loader.components):
+        for at, (kind, key) in enumerate(wire["roots"]):
+            if kind == "s" and state.registered.sets_up(key):
+                values[key] = loader.value(number, at)
+    state.registered.set_up(values, problems)
 
 
 def _check(manifest):
@@ -144,8 +155,16 @@ def _commit(state, manifest, loader, scan, history):
     state.names.put(values)
     for name, attributes in loader.modules.items():
         state.modules.put(name, attributes)
+    for thing, content in loader.contents:
+        try:
+            state.named.put(thing, content)
+        except Exception as error:
+            called = ".".join(state.named.place(thing) or ("an object of a library",))
+            loader.problems[called] = why_not_loaded(error)
     if history is not None:
         state.history.commit(history)
+    there = {wire["id"] for wire in loader.components}
+    state.opened = {key: files for key, files in state.opened.items() if key in there}
     state.shell.execution_count = manifest["execution_count"]
     _put_sources(state, manifest["sources"])
     return {key: value for (kind, key), value in values.items() if kind == "s"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-from . import rebuild
+from . import mapped, rebuild
 from .blobs import INLINE
 
 
@@ -137,6 +137,8 @@ def reduce_array(pickler, array):
         return NotImplemented
     if not array.size:
         return _whole(array, b"", array.flags.writeable)
+    if array.base is not None and (root := mapped.root_of(array)) is not None:
+        return mapped.reduce_view(array, root)
     place = pickler.sharing.views.get(id(array))
     if place is None and array.base is not None:
         owner = _byte_owner(array)
@@ -173,12 +175,15 @@ def reduce_subclass(pickler, array):
     """
     if array.dtype.hasobject or not array.dtype.itemsize:
         return NotImplemented
+    root = mapped.root_of(array)
+    if root is not None:
+        return mapped.reduce_root(array) if root is array else mapped.reduce_view(array, root)
     known = pickler.plains.get(id(array))
     if known is None:
         plain = array.view(sys.modules["numpy"].ndarray)
         known = pickler.plains[id(array)] = array, plain
     args = type(array), known[1]
-    # What a memmap has mapped is a file of this machine; its content travels.
+    # One that is not written to, of a file that is only here: its content is as good.
     own = {name: value for name, value in vars(array).items() if name != "_mmap"}
     return rebuild.array_of, args, own, None, None, rebuild.set_attributes
 

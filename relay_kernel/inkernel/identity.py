@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 import operator
+import re
 import sys
 import types
 from enum import Enum
@@ -54,6 +55,8 @@ def is_shared(thing):
     module = kind.__module__
     if module == "typing":
         return kind.__name__ in _ONE_OF_A_KIND
+    if kind is re.Match:
+        return True
     if module in _VALUE_MODULES or (isinstance(module, str) and module.startswith(_INDEX)):
         return False
     if kind is types.FunctionType:

@@ -11,7 +11,7 @@ import contextvars
 import operator
 import threading
 
-from . import rebuild
+from . import deep, rebuild
 from .reasons import StaysError
 
 _HELD = "a lock that is held belongs to the threads of one process"
@@ -30,6 +30,8 @@ def _reduce_lock(pickler, lock):
 def _reduce_local(pickler, local):
     """Reduce a ``threading.local`` to what the thread of the cells keeps in it."""
     _stay_with_threads(pickler, local)
+    if deep.is_here():
+        raise StaysError(local, "it is nested too deeply")
     return threading.local, (), dict(vars(local)), None, None, rebuild.set_attributes
 
 

@@ -6,6 +6,8 @@ So a component that failed is tried again when a cell mentions it.
 
 from __future__ import annotations
 
+import os
+
 from .loader import Loader
 from .reasons import MAY_COME
 from .tombstone import LeftBehind, facts
@@ -44,6 +46,26 @@ def _standing_in(state):
 def is_named(record, names):
     """Return whether a cell that mentions ``names`` may need a record."""
     return any(kind == "s" or (kind == "n" and key in names) for kind, key in record.roots)
+
+
+def exchanged(state):
+    """Return the records that came with a file open, in the place of which there is a newer one.
+
+    A state may come before the newest of its files. Once a cell has run here, its files are what
+    it made of them.
+    """
+    opened, state.opened = state.opened, {}
+    stale = {wire_id for wire_id, files in opened.items() if any(map(_is_another, files.items()))}
+    return [record for record in state.records if record.wire["id"] in stale]
+
+
+def _is_another(file):
+    path, known = file
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) != known
 
 
 def retry(state, records):

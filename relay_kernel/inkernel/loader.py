@@ -11,7 +11,7 @@ from . import blobs, classes, memory, rebuild, tensors
 from .arrays import address
 from .names import name_of
 from .pickling import Unpickler
-from .reasons import one_line, why_not_loaded
+from .reasons import missing_name, one_line, why_not_loaded
 from .tombstone import LeftBehind, Parked, explain
 
 
@@ -43,6 +43,8 @@ class Loader:
         self._roomy = roomy
         #: name of a module -> its data
         self.modules = {}
+        #: (object of a library, what it is to hold)
+        self.contents = []
         #: name -> reason
         self.problems = {}
         self._of_class = {
@@ -51,8 +53,16 @@ class Loader:
             for kind, key in wire["roots"]
             if kind == "c"
         }
+        self._of_name = {
+            key: at
+            for at, wire in enumerate(self.components)
+            for kind, key in wire["roots"]
+            if kind == "n"
+        }
         self._undo = {}
         self._made = {}
+        #: names that code needed while it was unpacked, and that were not there yet
+        self._lent = set()
         # Components at work, innermost last, and the buffers of each.
         self._at = []
         self._buffers = []
@@ -66,8 +76,37 @@ class Loader:
         for number in sorted(range(len(needs)), key=needs.__getitem__):
             self._load(number)
 
+    def value(self, number, at):
+        """Return one value of a component; None where this kernel holds it as it is."""
+        self._load(number)
+        return self.values[number][at] if number in self.values else None
+
+    def _unpack_with_names(self, wire):
+        """Unpack what may run functions of the user: give them the names that they lack."""
+        while True:
+            try:
+                return self._unpack(wire)
+            except Exception as error:
+                if not self._lend(missing_name(error)):
+                    raise
+
+    def _lend(self, name):
+        """Put a value of the snapshot under its name ahead of the others; say whether it helps."""
+        number = self._of_name.get(name)
+        if number is None or name in self.user_ns:
+            return False
+        self._load(number)
+        if number not in self.values or number in self.failed:
+            return False
+        at = self.components[number]["roots"].index(["n", name])
+        self.user_ns[name] = self.values[number][at]
+        self._lent.add(name)
+        return True
+
     def take_back(self):
-        """Put every class back as it was before."""
+        """Put every class back as it was before, and take away what was put in place ahead."""
+        for name in self._lent:
+            self.user_ns.pop(name, None)
         for number in list(self._undo):
             self._take_back(number)
 
@@ -84,7 +123,7 @@ class Loader:
             return
         self._at.append(number)
         try:
-            self.values[number] = self._unpack(wire)
+            self.values[number] = self._unpack_with_names(wire)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -217,6 +256,15 @@ class Loader:
         except Exception as error:
             self.problems[name_of(("m", name))] = why_not_loaded(error)
         return name
+
+    def fill_later(self, thing, content):
+        """Note what an object of a library shall hold once the snapshot is applied."""
+        self.contents.append((thing, content))
+
+    def opened(self, path, there):
+        """Note which file the component at work found under a path."""
+        found = self.state.opened.setdefault(self.components[self._at[-1]]["id"], {})
+        found[path] = there.st_dev, there.st_ino
 
     def belongs(self, storage, device):
         """Note where a torch storage belongs that could not go there on this machine."""

@@ -53,6 +53,7 @@ def mentioned(code):
     return names
 
 
+@functools.lru_cache(maxsize=8)
 def parsed(code):
     """Return the syntax tree of a cell as it was typed; None if it is no Python."""
     if not code.isascii() or "%" in code or "!" in code or "?" in code:

@@ -51,9 +51,13 @@ class Modules:
     Values and plain containers always count, and objects that import does not make. Others count
     once they differ from what they were when first seen, because import makes them anew on the
     other side and code may compare them by identity.
+
+    Args:
+        named: tells of what a library has the one object.
     """
 
-    def __init__(self):
+    def __init__(self, named):
+        self._named = named
         self._before = frozenset(sys.modules)
         self._known = {}
         #: ``sys.modules`` as it was last time, and the roots that were found in it
@@ -100,7 +104,7 @@ class Modules:
 
     def data(self, name, module, pickler):
         """Return attribute, or ``Class.attribute``, -> value of what travels."""
-        return {
+        found = {
             path + attribute: value
             for path, holder in _holders(name, module)
             for attribute, value in vars(holder).copy().items()
@@ -108,11 +112,25 @@ class Modules:
             and attribute not in _OF_MACHINERY
             and self._counts(name, path + attribute, value, pickler)
         }
+        for path, defaults in _mutable_defaults(name, module):
+            if self._is_changed(name, path, defaults, pickler):
+                found[path] = defaults
+        return found
+
+    def _is_changed(self, name, path, value, pickler):
+        try:
+            digests = pickler.pack((value,)).marks
+        except Exception:
+            return False
+        known = path in self._moved.get(name, ())
+        return self._first.setdefault((name, path), digests) != digests or known
 
     def _counts(self, name, attribute, value, pickler):
         kind = type(value)
         if kind in ATOMS:
             return not isinstance(value, CODE)
+        if self._named(value) is not None:
+            return False
         if is_code(value):
             return False
         try:
@@ -130,7 +148,7 @@ class Modules:
         module, known = sys.modules[name], self._made.get(name)
         spec = getattr(module, "__spec__", None)
         if known is None or known[0] is not spec:
-            known = self._made[name] = (spec, made_by(_source_of(module)))
+            known = self._made[name] = (spec, made_by(source_of(module)))
         return known[1] is None or path in known[1]
 
     def put(self, name, attributes):
@@ -173,7 +191,18 @@ def _inside(name, path, thing):
                 yield from _inside(name, f"{path}.{attribute}", value)
 
 
-def _source_of(module):
+def _mutable_defaults(name, module):
+    """Yield ``function.__defaults__`` and these, where calls may change them (``to=[]``)."""
+    for path, holder in _holders(name, module):
+        for attribute, value in vars(holder).copy().items():
+            if type(value) is types.FunctionType and value.__module__ == name:
+                defaults = value.__defaults__ or ()
+                if any(type(each) in _PLAIN for each in defaults):
+                    yield f"{path}{attribute}.__defaults__", defaults
+
+
+def source_of(module):
+    """Return the source of a module, or None."""
     try:
         return module.__spec__.loader.get_source(module.__name__)
     except (AttributeError, ImportError, OSError):

@@ -204,6 +204,7 @@ def reopen_binary(kind, called, path, mode, place):
                 f"the file {path} has {size} bytes here, and its place is after {place}"
             )
         raw = io.FileIO(path, mode, opener=_open_as_it_is)
+        rebuild.current.opened(path, os.fstat(raw.fileno()))
     except OSError as error:
         raise MissingHereError(f"the file {path} cannot be opened here: {error.strerror}") from None
     if called is not None:

@@ -8,12 +8,26 @@ import math
 import pickle
 import sys
 
-from . import arrays, cached, frames, idle, opened, over, rebuild, reducers, tensors
+from . import (
+    arrays,
+    cached,
+    deep,
+    frames,
+    idle,
+    keras_models,
+    of_libraries,
+    opened,
+    over,
+    rebuild,
+    reducers,
+    tensors,
+)
 from .blobs import INLINE, flat, marks, marks_of_all
 from .budget import TooLong
 from .classes import ClassRoot
 from .memos import memo_of
 from .modules import ModuleRoot
+from .named import NamedRoot
 from .reasons import NEVER, WIDGET
 from .registered.figures import FIGURE, reduce_figure
 from .registered.handlers import reduce_handler
@@ -31,6 +45,10 @@ _OF_BASES = {
     ("subprocess", "Popen"): reducers.refuse,
     ("concurrent.futures._base", "Future"): idle.reduce_future,
     ("torch", "Tensor"): tensors.reduce_tensor,
+    ("bs4", "BeautifulSoup"): of_libraries.reduce_soup,
+    keras_models.SAVEABLE: keras_models.reduce_saveable,
+    ("PIL.ImageDraw", "ImageDraw"): of_libraries.reduce_draw,
+    ("random", "SystemRandom"): of_libraries.reduce_system_random,
     ("polars.series.series", "Series"): frames.reduce_series,
     ("polars.dataframe.frame", "DataFrame"): frames.reduce_frame,
     ("polars.lazyframe.frame", "LazyFrame"): frames.reduce_lazy,
@@ -99,6 +117,7 @@ class Pickler(pickle.Pickler):
         self.foreign = {}
         self.globals_ref, self.storages, self.plains = {}, {}, {}
         self.sharing = arrays.Sharing()
+        self.keras_parts = keras_models.Parts(self.user_ns.copy().values())
 
     def _forget(self, views):
         self.memo = self._seeds
@@ -160,6 +179,12 @@ class Pickler(pickle.Pickler):
         return self._namer
 
     def _once(self, value, views):
+        try:
+            return self._once_on_this_stack(value, views)
+        except RecursionError:
+            return deep.call(self._once_on_this_stack, value, views)
+
+    def _once_on_this_stack(self, value, views):
         self._forget(views)
         try:
             self.dump(value)
@@ -203,15 +228,25 @@ class Pickler(pickle.Pickler):
         return reducer(self, thing) if reducer else NotImplemented
 
     def _choose(self, kind):
+        reducer = self._by_rules(kind)
+        return reduce_unless_named(reducer) if kind in self.state.named.kinds else reducer
+
+    def _by_rules(self, kind):
         if issubclass(kind, type):
             return reduce_class
         if issubclass(kind, BaseException):
             return reducers.reduce_exception
         if (kind.__module__, kind.__name__) in NEVER:
             return reducers.refuse
+        return self._by_base(kind) or self._by_kind(kind)
+
+    def _by_base(self, kind):
         for base in kind.__mro__:
             if reducer := _OF_BASES.get((base.__module__, base.__name__)):
                 return reducer
+        return None
+
+    def _by_kind(self, kind):
         block = self._reducers.get("pandas block")
         if block is not None and issubclass(kind, block):
             return arrays.reduce_block
@@ -222,6 +257,8 @@ class Pickler(pickle.Pickler):
             return tensors.reducer_of(kind)
         if kind.__module__ == "__main__" and reducers.has_own_new(kind):
             return reducers.reduce_past_new
+        if reducers.answers_for_others(kind):
+            return reducers.reduce_past_getattr
         # By its own rules.
         return False
 
@@ -249,6 +286,9 @@ def reduce_class(pickler, cls):
             return cloudpickle._class_reduce(cls)
         if cloudpickle._should_pickle_by_reference(cls):
             return NotImplemented
+    generic = of_libraries.generic_of(cls)
+    if generic is not None:
+        return of_libraries.reduce_generic(generic)
     tid = pickler.state.classes.tid(cls)
     pickler.classes.add(tid)
     return rebuild.class_by_id, (tid,)
@@ -259,6 +299,23 @@ def reduce_class_root(pickler, root):
     code, rest, names = root.state(pickler.cloudpickle)
     args = (root.tid, code)
     return rebuild.settle_class, args, (rest, names), None, None, rebuild.finish_class
+
+
+def reduce_unless_named(reducer):
+    """Return a reducer for a type of which modules of libraries have objects under a name."""
+
+    def reduce_named(pickler, thing):
+        place = pickler.state.named.find(thing)
+        if place is not None:
+            return rebuild.of_library, place
+        return reducer(pickler, thing) if reducer else NotImplemented
+
+    return reduce_named
+
+
+def reduce_named_root(pickler, root):
+    """Reduce an object of a library to its name, and what cells changed of it."""
+    return root.reduced()
 
 
 def reduce_lru_cache(pickler, wrapper):
@@ -292,6 +349,7 @@ def _make_reducers(state):
     table = {**reducers.for_exact_types(), **opened.REDUCERS, **idle.REDUCERS, **over.REDUCERS}
     table[ClassRoot] = reduce_class_root
     table[ModuleRoot] = reduce_module_root
+    table[NamedRoot] = reduce_named_root
     table[cached.KIND] = reduce_lru_cache
     table[type(state.shell)] = reducers.reduce_shell
     kernel = getattr(state.shell, "kernel", None)

@@ -47,6 +47,9 @@ WIDGET = ("ipywidgets.widgets.widget", "Widget")
 _CANNOT = re.compile(r"cannot pickle '(?:[\w.]*\.)?(\w+)' object")
 
 
+_NO_NAME = re.compile(r"name '(\w+)' is not defined")
+
+
 class CannotTravelError(Exception):
     """An object was met that must stay where it is; the text says why."""
 
@@ -105,6 +108,17 @@ def why_not_loaded(error):
     if isinstance(error, ModuleNotFoundError):
         return f"the module {error.name!r} is not installed here"
     return f"unpacking it here failed with {type(error).__name__}: {one_line(str(error))}"
+
+
+def missing_name(error):
+    """Return the name of a variable for want of which ``error`` was raised, or None."""
+    while error is not None:
+        # Some libraries put the text of what happened into an error of their own.
+        found = _NO_NAME.search(str(error))
+        if found:
+            return found.group(1)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def one_line(text, limit=200):

@@ -15,6 +15,8 @@ import types
 import typing
 import weakref
 
+from . import raised
+
 current = None
 
 
@@ -149,9 +151,22 @@ def _has_python_init(cls):
 
 
 def set_exception(error, state):
-    """Give an exception its attributes and what it was raised from."""
-    attributes, cause, context, suppress = state
+    """Give an exception its attributes, and say what it was raised from and where."""
+    attributes, *told = state
     error.__dict__.update(attributes)
+    _say_where(error, *told)
+
+
+def set_raised(error, state):
+    """Do the same for one that packs itself."""
+    own, *told = state
+    if own is not None:
+        error.__setstate__(own)
+    _say_where(error, *told)
+
+
+def _say_where(error, cause, context, suppress, frames):
+    error.__traceback__ = raised.traceback_of(frames)
     error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppress
 
 
@@ -242,6 +257,50 @@ def array_view(owner, dtype, shape, strides, offset, writeable):
 def array_of(kind, plain):
     """Return an array of a subclass over the memory of ``plain``."""
     return plain.view(kind)
+
+
+def of_library(module, attribute):
+    """Return what a module of a library has under a name."""
+    found = vars(importlib.import_module(module))
+    if attribute not in found:
+        raise LookupError(f"{module} has no {attribute} here: is it of another version?")
+    return found[attribute]
+
+
+def fill_of_library(thing, content):
+    """Give what a library has the content that cells gave it, once all has come."""
+    current.fill_later(thing, content)
+
+
+def set_state(thing, state):
+    """Give an object its state as unpickling does, past what its class may do on the way."""
+    attributes, slots = state if isinstance(state, tuple) else (state, None)
+    if attributes:
+        object.__getattribute__(thing, "__dict__").update(attributes)
+    for name, value in (slots or {}).items():
+        object.__setattr__(thing, name, value)
+
+
+def keras_model(cls, content, users):
+    """Return a model, a layer or an optimizer of Keras from the files it was saved as."""
+    from . import keras_models
+
+    return keras_models.make(cls, content, users)
+
+
+def part_of_keras_model(model, which):
+    """Return a layer of a model, by its number, or its optimizer."""
+    from . import keras_models
+
+    return dict(keras_models.parts_of(model))[which]
+
+
+def set_soup(soup, state):
+    """Give a page of Beautiful Soup its tree."""
+    soup.__dict__.update(state)
+    if isinstance(soup.builder, type):
+        soup.builder = soup.builder()
+    soup.builder.soup = soup
 
 
 def set_attributes(thing, attributes):

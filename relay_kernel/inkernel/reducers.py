@@ -6,6 +6,7 @@ Each function takes the pickler and the object, and returns what ``reducer_overr
 from __future__ import annotations
 
 import ast
+import contextlib
 import copyreg
 import functools
 import gc
@@ -18,7 +19,7 @@ import types
 import typing
 import weakref
 
-from . import rebuild
+from . import raised, rebuild
 from .reasons import CannotTravelError, StaysError, kind_of
 from .tombstone import LeftBehind, Parked, facts
 
@@ -188,15 +189,20 @@ def reduce_callbacks(pickler, registry):
 
 
 def reduce_exception(pickler, error):
-    """Reduce an exception with its causes, but without its traceback.
+    """Reduce an exception with its causes, and the lines that its traceback shows.
 
     Its own ``__init__`` is not run again: ``args`` need not be what that takes.
     """
     cls = type(error)
+    causes = error.__cause__, error.__context__, error.__suppress_context__
+    told = (*causes, raised.frames_of(pickler, error))
     if cls.__reduce__ not in (BaseException.__reduce__, OSError.__reduce__):
-        return NotImplemented
+        made, args, *state = error.__reduce__()
+        if len(state) > 1:
+            return NotImplemented
+        return made, args, ((state or [None])[0], *told), None, None, rebuild.set_raised
     args = error.__reduce__()[1]
-    state = (vars(error).copy(), error.__cause__, error.__context__, error.__suppress_context__)
+    state = (vars(error).copy(), *told)
     return rebuild.make_exception, (cls, args), state, None, None, rebuild.set_exception
 
 
@@ -306,10 +312,52 @@ def reduce_past_new(pickler, thing):
 
     It may count, or look at attributes that its class does not have yet while that is unpacked.
     """
-    reduced = thing.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    reduced = reduce_past_getattr(pickler, thing)
     if reduced[0] is not copyreg.__newobj__:
         return reduced
     return rebuild.make_instance, *reduced[1:]
+
+
+def answers_for_others(cls):
+    """Return whether a class answers for names that are nowhere: ``__getattr__``."""
+    return hasattr(cls, "__getattr__") and not hasattr(cls, "__setstate__")
+
+
+def _reduced(thing):
+    """Return what an object is packed as.
+
+    Before Python 3.11 the instance is asked for ``__getstate__``, too, and may give anything.
+    """
+    cls = type(thing)
+    common = cls.__reduce_ex__ is object.__reduce_ex__ and cls.__reduce__ is object.__reduce__
+    own = [name for name in _OWN_RULES if hasattr(cls, name)]
+    if sys.version_info >= (3, 11) or not common or own or not hasattr(cls, "__getattr__"):
+        return thing.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    slots = {}
+    for name in copyreg._slotnames(cls):
+        with contextlib.suppress(AttributeError):
+            slots[name] = object.__getattribute__(thing, name)
+    state = getattr(cls, "__dictoffset__", 0) and dict(object.__getattribute__(thing, "__dict__"))
+    items = list.__iter__(thing) if isinstance(thing, list) else None
+    pairs = iter(dict.items(thing)) if isinstance(thing, dict) else None
+    return copyreg.__newobj__, (cls,), (state or None, slots or None), items, pairs
+
+
+_OWN_RULES = ("__getstate__", "__getnewargs__", "__getnewargs_ex__")
+
+
+def reduce_past_getattr(pickler, thing):
+    """Reduce an instance so that nobody asks it for ``__setstate__`` while it is still empty.
+
+    One that passes questions on to what it holds would ask itself for that, for ever.
+    """
+    reduced = _reduced(thing)
+    if not isinstance(reduced, tuple) or len(reduced) not in (3, 4, 5) or reduced[2] is None:
+        return reduced
+    if not answers_for_others(type(thing)):
+        return reduced
+    made, args, state, items, pairs = (*reduced, None, None)[:5]
+    return made, args, state, items, pairs, rebuild.set_state
 
 
 def reduce_sentinel(name):

@@ -51,9 +51,18 @@ class Scan:
     def __init__(self, state, pickler):
         self.state = state
         self.pickler = pickler
+        state.named.look()
         self.values = state.names.roots()
         self.values.update(state.modules.roots())
         self.values.update(state.registered.roots())
+        known, root_of = state.named.ids, state.named.root_of
+        named = {
+            root: stands
+            for root, value in self.values.items()
+            if id(value) in known and root[0] in "nou" and (stands := root_of(value)) is not None
+        }
+        #: the values as they are packed: others stand for objects of libraries
+        self._packed = {**self.values, **named} if named else self.values
         #: records of components that are unchanged and needed no dump of their own
         self.same = []
         #: all the others; each root is in exactly one piece or record
@@ -97,7 +106,7 @@ class Scan:
                 piece.dump.let_go()
         self.pickler.close()
         self._joint.clear()
-        self.pieces, self.values = [], {}
+        self.pieces, self.values, self._packed = [], {}, {}
 
     def unchanged(self):
         """Return the records of all that is as it was."""
@@ -108,11 +117,11 @@ class Scan:
         kind, key = root
         if kind == "c":
             return ClassRoot(key, self.state.classes.get(key), self.state.stones.get(key))
-        value = self.values[root]
+        value = self._packed[root]
         return ModuleRoot(key, value, self.state.modules) if kind == "m" else value
 
     def _values(self, roots):
-        values = self.values
+        values = self._packed
         return tuple([self.value(r) if r[0] in "cm" else values[r] for r in roots])
 
     def pack(self, roots):
@@ -290,7 +299,7 @@ class Scan:
             proven = [record for record in self.same if record.proof is not None]
             memos += [{id(each): (0, each) for each in functions_of(r.proof)} for r in proven]
             groups = partition.Groups(len(memos))
-            partition.join_by_objects(groups, memos, self.pickler.seed_ids, is_shared)
+            partition.join_by_objects(groups, memos, self.pickler.seed_ids, self._is_shared)
             partition.join_by_memory(groups, self._spans())
             joined = groups.joined()
             loose = {n - len(self.pieces) for group in joined for n in group} & set(
@@ -300,6 +309,9 @@ class Scan:
                 break
             self._loosen(loose, proven)
         self._merge_all(joined)
+
+    def _is_shared(self, thing):
+        return is_shared(thing) and self.state.named.find(thing) is None
 
     def _spans(self):
         spans = [piece.dump.spans if piece.dump else () for piece in self.pieces]

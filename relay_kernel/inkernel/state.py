@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib.util
 import itertools
 import sys
@@ -15,8 +17,10 @@ from .context import Context
 from .history import History
 from .live import Threads
 from .modules import Modules
+from .named import Named
 from .names import Names, name_of
 from .nans import Nans
+from .pickling import Pickler
 from .reasons import kind_of, why
 from .registered import Registered
 from .tombstone import LeftBehind
@@ -44,8 +48,11 @@ class Kernel:
         self.cloudpickle = load_cloudpickle(config["cloudpickle"])
         self.store = ChunkStore(config["store"])
         self.names = Names(shell)
-        self.modules = Modules()
+        self.named = Named(self)
+        self.modules = Modules(self.named.find)
         self.history = History(shell, self.store)
+        #: whether the user has garbage collected; a capture has not
+        self.collecting = gc.isenabled()
         self.context = Context(self)
         #: name of a variable -> the user's function that makes it
         self.recipes = {}
@@ -90,6 +97,8 @@ class Kernel:
         self.sources = {}
         #: token -> value, for values that this kernel left behind
         self.kept = {}
+        #: id of a component that came -> path -> (device, inode) of the file that it has open
+        self.opened = {}
         #: (address, bytes) -> marks of memory just read from the store; empty between requests
         self.fresh = {}
         self._tokens = itertools.count(1)
@@ -146,6 +155,15 @@ class Kernel:
         self.bundles, self.parts, self.said, self.sources = [], None, None, {}
         self.history.distrust()
         self.context.distrust()
+
+    def marks_of(self, value):
+        """Return the digests of ``value``, packed by itself.
+
+        Raises:
+            Exception: anything; packing runs code of the user and of libraries.
+        """
+        with contextlib.closing(Pickler(self, keep=False)) as pickler:
+            return pickler.pack(value).marks
 
     def called(self, root):
         """Return how a person would call a root."""

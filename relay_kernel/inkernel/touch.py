@@ -14,6 +14,8 @@ def before_cell(state, code):
         code: of the cell, as it was typed.
     """
     state.registered.before_cell(code)
+    if state.opened:
+        late.retry(state, late.exchanged(state))
     on_disk, failed = parked.waiting(state), late.waiting(state)
     if not (on_disk or failed or recipe.waiting(state)):
         return

@@ -202,3 +202,57 @@ def test_standard_streams_stay_what_they_are(pair: Pair) -> None:
     pair.cell("import sys; i, o, e, u = sys.stdin, sys.stdout, sys.stderr, sys.__stdout__")
     assert pair.problems == {}
     pair.a.check("assert i is sys.stdin and o is sys.stdout and u is sys.__stdout__")
+
+
+def write(homes: tuple[Path, Path], name: str, data: bytes) -> None:
+    """Have a newer file in ``a``'s home, as it comes over: under its name in one step."""
+    (homes[0] / "new").write_bytes(data)
+    (homes[0] / "new").replace(homes[0] / name)
+
+
+def test_a_newer_file_that_came_behind_the_state_is_the_one_that_is_read(
+    pair: Pair, homes: tuple[Path, Path]
+) -> None:
+    """A handle would go on in a file that was there before and is gone."""
+    put(homes, "x", b"one\n")
+    pair.cell("import pathlib\nf = open(pathlib.Path.home() / 'x'); a = f.readline()")
+    pair.cell("_ = open(pathlib.Path.home() / 'x', 'a').write('two\\n')")
+    write(homes, "x", (homes[1] / "x").read_bytes())
+    pair.a.check("assert f.readline() == 'two\\n'")
+
+
+def test_an_array_in_a_file_stays_in_it(pair: Pair, homes: tuple[Path, Path]) -> None:
+    """What is written to it after a switch would be in no file."""
+    pair.b.check(
+        "import numpy as np, pathlib\np = pathlib.Path.home() / 'x'\n"
+        "m = np.memmap(p, 'f4', 'w+', shape=(3, 400)); m[:] = 1\n"
+        "v = m[1:, 5:]; w = np.asarray(m)[::-1]; t = m.T; r = np.memmap(p, 'f4', 'r', offset=400)"
+    )
+    manifest = pair.b.capture()
+    assert manifest["left_behind"] == {}
+    (homes[0] / "x").write_bytes((homes[1] / "x").read_bytes())
+    assert pair.a.apply(manifest) == {}
+    pair.b.check("m[2, 7] = 5")
+    manifest = pair.b.capture()
+    assert pair.a.apply(manifest) == {}
+    write(homes, "x", (homes[1] / "x").read_bytes())
+    pair.a.check(
+        "assert m[2, 7] == v[1, 2] == w[0, 7] == t[7, 2] == 5 and r[-393] == 5, r\n"
+        "assert type(m) is type(v) is type(t) is np.memmap and type(w) is np.ndarray\n"
+        "v[0, 0] = 7; assert m[1, 5] == 7 and not r.flags.writeable\n"
+        "assert np.fromfile(p.home() / 'x', 'f4')[405] == 7 and m.filename == str(p.home() / 'x')"
+    )
+    # Of the same content, nothing more than where it lies travels.
+    assert sum(pair.b.capture()["chunks"].values()) < 4000
+
+
+def test_an_array_in_a_file_elsewhere_stays_or_is_a_copy(
+    pair: Pair, homes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """What is written to a copy would be lost."""
+    manifest = pair.cell(
+        f"import numpy as np\nm = np.memmap({str(tmp_path / 'x')!r}, 'f4', 'w+', shape=(300,))\n"
+        f"r = np.memmap({str(tmp_path / 'x')!r}, 'f4', 'r'); x = 1"
+    )
+    assert "x is not in the home folder" in manifest["left_behind"]["m"]["reason"]
+    pair.a.check("assert x == 1 and r.shape == (300,)")

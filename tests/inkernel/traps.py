@@ -702,14 +702,14 @@ a = np.arange(600.0); m = np.ma.masked_less(a, 3, copy=False); r = np.rec.array(
 class Signal(np.ndarray):
     def __array_finalize__(self, other): self.rate = getattr(other, "rate", None)
 s = a[10:40].view(Signal); s.rate = 44; mask = m.mask
-mm = np.memmap("@DIR@/mapped", "f8", "w+", shape=(700,)); mm[5] = 3
+np.arange(700.0).tofile("@DIR@/mapped"); mm = np.memmap("@DIR@/mapped", "f8", "r")
 ---
 s[0] = -7; r.i[0] = 9; m[5] = np.ma.masked
 ---
 a[20] = -1; mask[30] = True
 assert m[10] == -7 and s[10] == -1 and s.rate == 44 and type(s) is Signal and s[1:].rate == 44 and type(m) is np.ma.MaskedArray
 assert m.mask[5] and m.mask[0] and m.count() == 595 and m[30] is np.ma.masked and type(r) is np.recarray and list(r.i) == [9, 3]
-r.f[1] = 5; assert r["f"][1] == 5 and mm[5] == 3 and type(mm) is np.memmap
+r.f[1] = 5; assert r["f"][1] == 5 and mm[5] == 5 and type(mm) is np.memmap
 
 # figures and their parts
 import matplotlib; matplotlib.use("agg")
@@ -1475,6 +1475,150 @@ assert again is done and list(done) == list(shut) == [] and done.__name__ == 'nu
 assert [each async for each in agen] == [] and (two, threes) == (2, [3])
 try: await waited
 except RuntimeError as error: assert 'already awaited' in str(error)
+
+# objects that a library has under a name
+import functools, matplotlib, os, pandas as pd, sys
+from matplotlib import rcParams
+from os import environ
+from pandas import options
+from sys import path
+missing = {'value': functools._initial_missing}
+---
+rcParams['figure.figsize'] = 3, 2; options.display.max_rows = 7; path.append('/rk/named'); environ['RK_NAMED'] = '1'
+---
+assert rcParams is matplotlib.rcParams and list(matplotlib.rcParams['figure.figsize']) == [3, 2]
+assert options is pd.options and pd.get_option('display.max_rows') == 7
+assert path is sys.path and '/rk/named' in sys.path and environ is os.environ and os.getenv('RK_NAMED') == '1'
+assert missing['value'] is functools._initial_missing
+
+# lists and dicts of libraries that cells change, and attributes of their objects
+import calendar, gc, mimetypes, xml.etree.ElementTree as ET
+seen = []
+def notice(phase, info): pass
+---
+mimetypes.types_map['.rk'] = 'text/rk'; ET._namespace_map['http://rk'] = 'rk'; gc.callbacks.append(notice); calendar.c.rk = seen
+---
+assert mimetypes.guess_type('a.rk')[0] == 'text/rk' and ET._namespace_map['http://rk'] == 'rk'
+assert notice in gc.callbacks and calendar.c.rk is seen
+gc.callbacks.remove(notice)
+
+# calls that set something up
+import calendar, codecs, collections.abc, copy, copyreg, logging, mimetypes, numpy as np, sqlite3, threading
+class Point:
+    def __init__(self, x): self.x = x
+    def __len__(self): return 0
+def plus_one(point): return Point, (point.x + 1,)
+def question(error): return '?', error.end
+codes = []
+def noted(kind, flag): codes.append(kind)
+copyreg.pickle(Point, plus_one)
+sqlite3.register_adapter(Point, lambda point: point.x)
+codecs.register_error('rk-question', question)
+collections.abc.Sequence.register(Point)
+@collections.abc.Sized.register
+class Bag: pass
+np.seterr(all='call'); np.seterrcall(noted)
+---
+logging.addLevelName(25, 'NOTICE'); mimetypes.add_type('text/rk-call', '.rkc'); a = 1
+calendar.setfirstweekday(6)
+threading.stack_size(1 << 20)
+---
+assert copy.copy(Point(1)).x == 2 and 'aä'.encode('ascii', 'rk-question') == b'a?'
+assert sqlite3.connect(':memory:').execute('select ?', (Point(4),)).fetchone() == (4,)
+assert isinstance(Point(1), collections.abc.Sequence) and isinstance(Bag(), collections.abc.Sized)
+assert logging.getLevelName('NOTICE') == 25 and mimetypes.guess_type('a.rkc')[0] == 'text/rk-call'
+assert (calendar.firstweekday(), threading.stack_size(), np.geterrcall()) == (6, 1 << 20, noted)
+calendar.setfirstweekday(0); _ = np.array([1.0]) / 0; assert codes
+
+# classes that answer for any name
+class Passes:
+    def __init__(self, to): self._to = to
+    def __getattr__(self, name): return getattr(self._to, name)
+class Fields(dict):
+    __getattr__ = dict.get
+    __setattr__ = dict.__setitem__
+class Slots:
+    __slots__ = ('own', 'rest')
+    def __init__(self): self.own = 1; self.rest = {'z': 9}
+    def __getattr__(self, name): return self.rest[name]
+class Counts(Passes):
+    made = 0
+    def __new__(cls, *args): Counts.made += 1; return super().__new__(cls)
+passes, fields, slots, counts = Passes([1]), Fields(x=1), Slots(), Counts('abc')
+---
+passes.append(2); fields.y = 2
+---
+assert passes._to == [1, 2] and passes.count(1) == 1 and (fields.x, fields.y) == (1, 2)
+assert (slots.own, slots.z, counts.upper(), Counts.made) == (1, 9, 'ABC', 1)
+
+# functions and names of the notebook that unpacking needs
+import math
+offset = 3
+def checked(x): return math.floor(x) + offset
+class Made:
+    def __init__(self, x): self.x = x; self.y = checked(x)
+    def __reduce__(self): return Made, (self.x,)
+---
+made = Made(2.5); more = {checked: made}
+---
+assert made.y == 5 and more[checked] is made
+
+# where an exception was raised
+import json, traceback
+def text(error): return ''.join(traceback.format_exception(type(error), error, error.__traceback__))
+def f(x, *more, last=1):
+    return (x +
+        1 / x)
+class Deep:
+    def go(self, n): return self.go(n - 1) if n else [f(n) for _ in '1'][0]
+try: Deep().go(3)
+except ZeroDivisionError as e: error = e
+try: json.loads('{')
+except ValueError as e:
+    try: raise KeyError('x') from e
+    except KeyError as e: other = e
+before, said = text(error), text(other)
+---
+again = [error]
+---
+assert text(error) == before and text(other) == said and again[0] is error, text(error)
+assert 'in go' in before and '1 / x)' in before and 'in decode' in said
+try: raise error
+except ZeroDivisionError as e: assert 'in go' in text(e)
+
+# numbers that the process goes by
+import gc, os, multiprocessing
+os.umask(0o077); gc.disable(); gc.set_threshold(500, 5, 5)
+---
+get_ipython().Completer.use_jedi = not get_ipython().Completer.use_jedi; jedi = get_ipython().Completer.use_jedi
+---
+now = os.umask(0o022); os.umask(0o022)
+assert now == 0o077 and not gc.isenabled() and gc.get_threshold() == (500, 5, 5) and get_ipython().Completer.use_jedi == jedi
+gc.enable(); get_ipython().Completer.use_jedi = not jedi
+
+# what calls leave in the defaults of functions of a user's module
+import hashlib, importlib, sys
+name = 'm_' + hashlib.md5(b'defaults @DIR@').hexdigest(); sys.path.insert(0, '@DIR@')
+_ = open(f'@DIR@/{name}.py', 'w').write('''
+class C:
+    def m(self, x, to={}):
+        to[x] = 1; return to
+def f(x, to=[]):
+    to.append(x); return to
+''')
+mod = importlib.import_module(name)
+---
+mod.f(1); first = mod.C().m('a')
+---
+assert mod.f(2) == [1, 2] and mod.C().m('b') == {'a': 1, 'b': 1} and mod.C.m.__defaults__[0] is first
+
+# a match with two names, and a generator without a state
+import random, re
+match = re.match('(a)(b)', 'ab'); other = [match]; system = random.SystemRandom()
+---
+a = 1
+---
+assert other[0] is match and match.group(2) == 'b' and 0 <= system.random() < 1
 """
 
 

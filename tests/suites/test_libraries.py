@@ -1,4 +1,4 @@
-"""Libraries that a cell sets up by a call: what that changed is in no variable, and travels."""
+"""Libraries that a cell sets up by a call, or of which it holds a part: both travel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 #: pandas stands for those that change the classes of another when they are imported.
 WANTED = (
     *("ipykernel", "pandas", "altair", "plotly", "bokeh", "holoviews", "hvplot", "xarray", "dask"),
-    *("jax", "nest_asyncio", "rich"),
+    *("jax", "nest_asyncio", "rich", "structlog", "mpmath", "fastapi", "pydantic", "keras"),
+    *("beautifulsoup4", "pillow", "matplotlib"),
 )
 
 #: Where each cell runs, and the check twice: a switch after every cell.
@@ -110,6 +111,123 @@ a = {'a': 1}
 shell = get_ipython()
 assert type(shell.display_formatter.formatters['text/plain']).__module__ == 'rich.pretty'
 assert shell.showtraceback.__module__ == 'rich.traceback'
+
+# a call that no row knows
+import structlog
+said = []
+def keep(logger, method, event): said.append(event['event']); raise structlog.DropEvent
+structlog.configure(processors=[structlog.processors.add_log_level, keep])
+log = structlog.get_logger()
+---
+log.info('a')
+---
+log.info('b'); assert said[:2] == ['a', 'b']
+
+# an object of a library that cells set up by its attributes
+from mpmath import mp, mpf
+mp.dps = 50
+---
+third = mpf(1) / 3
+---
+import mpmath
+assert mp is mpmath.mp and mp.dps == 50 and str(mpf(1) / 3 - third) == '0.0'
+
+# what is registered by a decorator
+import jax, xarray as xr
+@jax.tree_util.register_pytree_node_class
+class Pair:
+    def __init__(self, a, b): self.a, self.b = a, b
+    def tree_flatten(self): return (self.a, self.b), None
+    @classmethod
+    def tree_unflatten(cls, aux, parts): return cls(*parts)
+@xr.register_dataset_accessor('rk')
+class Accessor:
+    def __init__(self, dataset): self.size = len(dataset)
+---
+pair = Pair(1.0, 2.0)
+---
+twice = jax.tree_util.tree_map(lambda x: x * 2, pair)
+assert type(twice) is Pair and (twice.a, twice.b) == (2, 4) and xr.Dataset().rk.size == 0
+
+# a font, a scale and a unit
+import matplotlib.font_manager as fonts, matplotlib.scale as scales, matplotlib.units as units
+path = fonts.findfont('DejaVu Sans')
+class Square(scales.LinearScale):
+    name = 'square'
+class Metres: pass
+class Converts(units.ConversionInterface): pass
+---
+fonts.fontManager.addfont(path); scales.register_scale(Square)
+units.registry[Metres] = Converts()
+---
+assert [font.fname for font in fonts.fontManager.ttflist].count(path) > 1
+assert 'square' in scales.get_scale_names() and type(units.registry[Metres]) is Converts
+
+# a page and its tags
+from bs4 import BeautifulSoup
+page = BeautifulSoup('<p>a<b>c</b></p><i>d</i>', 'html.parser'); b = page.b; text = page.i.string
+---
+b.string = 'e'
+---
+b['id'] = 'x'; text.replace_with('f')
+assert page.find(id='x') is b and '<i>' in str(page) and page.i.string == 'f' and page.new_tag('u')
+page.i.string.replace_with(text)
+
+# models of pydantic, also generic ones
+from typing import Generic, Optional, TypeVar
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
+T = TypeVar('T')
+class Box(BaseModel, Generic[T]):
+    item: T
+class Node(BaseModel):
+    size: int = Field(ge=0); next: 'Optional[Node]' = None
+    _seen: int = PrivateAttr(default=0)
+---
+box = Box[int](item=4); node = Node(size=1, next=Node(size=2)); node._seen = 9
+---
+assert type(box) is Box[int] and node._seen == 9 and Node(size=3, next=node).next is node
+try: Node(size=-1); raise SystemError
+except ValidationError: pass
+
+# an application
+import fastapi
+api = fastapi.FastAPI()
+@api.get('/one')
+def one(): return 1
+---
+routes = len(api.routes)
+---
+assert len(api.routes) == routes and api.url_path_for('one') == '/one'
+
+# what draws on a picture
+from PIL import Image, ImageDraw
+picture = Image.new('RGB', (20, 20), 'red'); draw = ImageDraw.Draw(picture)
+---
+draw.rectangle([0, 0, 5, 5], fill='blue')
+---
+draw.rectangle([10, 10, 12, 12], fill='white')
+assert (picture.getpixel((1, 1)), picture.getpixel((11, 11))) == ((0, 0, 255), (255, 255, 255))
+
+# a model of keras, layers of it, and its optimizer
+import os; os.environ['KERAS_BACKEND'] = 'jax'
+import keras, numpy as np
+keras.config.disable_interactive_logging()
+base = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)]); base.trainable = False
+class Sum(keras.layers.Layer):
+    def call(self, x): return keras.ops.sum(x, axis=-1, keepdims=True)
+def loss(y, p): return keras.ops.mean((y - p) ** 2)
+model = keras.Sequential([keras.Input((3,)), base, keras.layers.Dense(1), Sum()])
+adam = keras.optimizers.Adam(.01); model.compile(adam, loss); dense = base.layers[0]
+---
+x, y = np.ones((4, 3)), np.ones(4); kernel = dense.get_weights()[0]
+_ = model.fit(x, y, epochs=2)
+---
+assert model.layers[0] is base and base.layers[0] is dense and model.optimizer is adam
+assert type(model.layers[2]) is Sum and not dense.trainable_weights
+assert int(adam.iterations) == 2
+again = keras.optimizers.SGD(.1); base.trainable = True; model.compile(again, loss)
+_ = model.fit(x, y); assert not np.allclose(dense.get_weights()[0], kernel)
+base.trainable = False; model.compile(adam, loss)
 """)
 
 

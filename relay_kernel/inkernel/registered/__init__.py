@@ -13,12 +13,14 @@ import contextlib
 from ..reasons import one_line
 from ..tombstone import LeftBehind
 from .callbacks import Callbacks, Transformers
+from .contents import Contents
 from .figures import Figures
 from .formatters import Formatters
 from .handlers import LogHandlers
 from .magics import Magics
 from .patches import Patches
 from .recipes import Recipes
+from .setups import SetUps
 from .signals import Signals
 from .warning_filters import WarningFilters
 
@@ -44,7 +46,9 @@ class Registered:
 
     def __init__(self, state):
         self._patches = Patches(state)
-        self._tables = [*(kind(state) for kind in _KINDS), self._patches]
+        self._set_ups = SetUps(state)
+        self._contents = Contents(state)
+        self._tables = [*(kind(state) for kind in _KINDS), self._patches, self._contents]
         #: key -> tombstone of what could not be registered here; it is handed on
         self.absent = {}
         #: key -> why the table that it is in could not be read
@@ -53,7 +57,7 @@ class Registered:
     def roots(self):
         """Return root -> value."""
         found, self.failed = {}, {}
-        for table in self._tables:
+        for table in (*self._tables, self._set_ups):
             try:
                 found.update(table.found())
             except Exception as error:
@@ -62,10 +66,15 @@ class Registered:
             found = {**self.absent, **found}
         return {("s", key): value for key, value in found.items()}
 
+    def sets(self, module, attribute):
+        """Return whether a cell set an attribute of a module, by its name."""
+        return self._patches.sets(f"{module}.{attribute}")
+
     def before_cell(self, code):
         """A cell is about to run; never raises."""
         with contextlib.suppress(Exception):
             self._patches.expect(code)
+            self._contents.expect(code)
 
     def put(self, values, problems):
         """Make exactly these registered of what is the user's.
@@ -76,8 +85,20 @@ class Registered:
         """
         self.absent = {key: value for key, value in values.items() if type(value) is LeftBehind}
         for table in self._tables:
-            own = {key: value for key, value in values.items() if table.has(key)}
-            try:
-                table.put(own)
-            except Exception as error:
-                problems[table.name] = f"{type(error).__name__}: {one_line(str(error))}"
+            _put(table, values, problems)
+
+    def sets_up(self, key):
+        """Return whether a key is of a call that sets a library up."""
+        return self._set_ups.has(key)
+
+    def set_up(self, values, problems):
+        """Make these calls, of those that ``sets_up`` tells."""
+        _put(self._set_ups, values, problems)
+
+
+def _put(table, values, problems):
+    own = {key: value for key, value in values.items() if table.has(key)}
+    try:
+        table.put(own)
+    except Exception as error:
+        problems[table.name.strip()] = f"{type(error).__name__}: {one_line(str(error))}"

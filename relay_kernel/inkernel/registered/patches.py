@@ -12,7 +12,7 @@ from enum import Enum
 
 from ..mentions import parsed
 from ..modules import is_code
-from .table import Table, here
+from .table import CellReader, here
 
 #: A cell without it sets no attribute.
 _SETS = re.compile(
@@ -42,29 +42,36 @@ _OF_PANDAS = (
 )
 
 
-class Patches(Table):
-    """Attributes that cells name where they set them, by the name of whose they are."""
+class Patches(CellReader):
+    """Attributes that cells name where they set them, by the name of whose they are.
+
+    That is a module, a class, or an object of which a library has the one.
+    """
 
     name = "patch of "
 
     def __init__(self, state):
         super().__init__(state)
-        #: how many cells were looked through
-        self._seen = 1
         #: ``module.Class.attribute`` -> (whose it is, attribute)
         self._places = {}
         #: the same -> what was there before it was first set
         self._before = {}
         #: key -> value that has no place here, and is handed on
         self._waiting = {}
+        #: name -> class, once pandas is there
+        self._of_pandas = {}
         #: name of a class of pandas -> ids of what it had last time
         self._looked_at = {}
+
+    def sets(self, path):
+        """Return whether a cell set what is under ``module.attribute``."""
+        return path in self._places
 
     def expect(self, code):
         """Note what is where a cell is about to set something."""
         tree = parsed(code) if _SETS.search(code) else None
         if tree is not None:
-            imports = _imports(tree)
+            imports = imported(tree)
             for chain in _chains(tree):
                 self._note(chain, imports, is_before=True)
 
@@ -77,21 +84,20 @@ class Patches(Table):
     def _now(self):
         found = dict(self._waiting)
         for path, (owner, attribute) in self._places.items():
-            value = vars(owner).get(attribute, _ABSENT)
+            value = _get(owner, attribute)
             if value is not self._before.get(path, _ABSENT) and self._counts(owner, value):
                 found[self.name + path] = value
         return found
 
     def _counts(self, owner, value):
         """Return whether no module of the user travels with this."""
-        home = owner.__name__ if _is_module(owner) else owner.__module__
+        home = owner.__name__ if _is_module(owner) else getattr(owner, "__module__", None)
         return is_code(value) or not self.state.modules.owns(home)
 
     def put(self, values):
         """Set these, and put back what was there instead of the others."""
         self._waiting = {}
-        # What other kernels have run by now set nothing here.
-        self._seen = len(self._cells)
+        self.pass_over()
         for key in self._now().keys() - values.keys():
             self._put_back(key[len(self.name) :])
         for key, value in here(values).items():
@@ -102,6 +108,8 @@ class Patches(Table):
 
     def _put_back(self, path):
         owner, attribute = self._places.pop(path)
+        if not _is_plain(owner):
+            return
         if path in self._before:
             _set(owner, attribute, self._before.pop(path))
         elif _is_new(owner, attribute):
@@ -112,51 +120,51 @@ class Patches(Table):
             name, _, attribute = path.rpartition(".")
             owner = pkgutil.resolve_name(name)
             self._places[path] = owner, attribute
-            self._before[path] = vars(owner).get(attribute, _ABSENT)
+            self._remember(path)
         _set(*self._places[path], value)
+
+    def _remember(self, path):
+        owner, attribute = self._places[path]
+        # To ask another object may run code of its library, as for a default that costs.
+        if _is_plain(owner):
+            self._before[path] = _get(owner, attribute)
 
     # ------------------------------------------------------------- where cells set something
 
-    @property
-    def _cells(self):
-        return self.state.shell.history_manager.input_hist_parsed
-
     def _look_through_cells(self):
-        cells = self._cells
-        if len(cells) < self._seen:
-            self._seen = 1
-        for cell in cells[self._seen :]:
+        for cell in self.new_cells():
             tree = parsed(cell) if _SETS.search(cell) else None
             for chain in _chains(tree) if tree is not None else ():
                 self._note(chain, {}, is_before=False)
-        self._seen = len(cells)
 
     def _note(self, chain, imports, *, is_before):
         owner = imports.get(chain[0], self.state.user_ns.get(chain[0]))
         for part in chain[1:-1]:
-            owner = vars(owner).get(part) if _may_be_patched(owner) else None
-        path = f"{_path_of(owner)}.{chain[-1]}"
-        if _may_be_patched(owner) and path not in _NOT_HERE and not self._is_notebooks(owner):
+            owner = vars(owner).get(part) if self._may_be_patched(owner) else None
+        path = f"{self._path_of(owner)}.{chain[-1]}"
+        if self._may_be_patched(owner) and path not in _NOT_HERE and not self._is_notebooks(owner):
             try:
-                known = pkgutil.resolve_name(_path_of(owner)) is owner
+                known = pkgutil.resolve_name(self._path_of(owner)) is owner
             except (ImportError, AttributeError, ValueError):
                 known = False
             if known and path not in self._places:
                 self._places[path] = owner, chain[-1]
                 if is_before:
-                    self._before[path] = vars(owner).get(chain[-1], _ABSENT)
+                    self._remember(path)
 
     def _look_at_pandas(self):
         if not hasattr(sys.modules.get("pandas"), "Series"):
             return
-        for name in _OF_PANDAS:
-            cls = pkgutil.resolve_name(name)
+        if not self._of_pandas:
+            self._of_pandas = {name: pkgutil.resolve_name(name) for name in _OF_PANDAS}
+        for name, cls in self._of_pandas.items():
             ids = tuple(map(id, vars(cls).values()))
             if self._looked_at.get(name) != ids:
                 self._looked_at[name] = ids
                 for attribute, value in vars(cls).items():
                     if self._is_given(value):
-                        self._places.setdefault(f"{_path_of(cls)}.{attribute}", (cls, attribute))
+                        path = f"{self._path_of(cls)}.{attribute}"
+                        self._places.setdefault(path, (cls, attribute))
 
     def _is_given(self, value):
         """Return whether an attribute of a class is of others, and importing them sets it not."""
@@ -171,8 +179,21 @@ class Patches(Table):
     def _is_notebooks(self, owner):
         if _is_module(owner):
             return owner is sys.modules["__main__"]
+        if not isinstance(owner, type):
+            return False
         # What a class of the shell's configuration has is a setting.
         return owner.__module__ == "__main__" or "_all_trait_default_generators" in vars(owner)
+
+    def _may_be_patched(self, thing):
+        is_other = not _is_module(thing) and not issubclass(type(thing), type)
+        return not is_other or self.state.named.place(thing) is not None
+
+    def _path_of(self, owner):
+        if _is_module(owner):
+            return owner.__name__
+        if issubclass(type(owner), type):
+            return f"{owner.__module__}.{owner.__qualname__}"
+        return ".".join(self.state.named.place(owner) or ("",))
 
 
 def _is_module(thing):
@@ -180,8 +201,15 @@ def _is_module(thing):
     return issubclass(type(thing), types.ModuleType)
 
 
-def _may_be_patched(thing):
-    return _is_module(thing) or issubclass(type(thing), type)
+def _is_plain(owner):
+    """Return whether an object has exactly the attributes that its ``__dict__`` has."""
+    return type(owner) is types.ModuleType or issubclass(type(owner), type)
+
+
+def _get(owner, attribute):
+    if _is_plain(owner):
+        return vars(owner).get(attribute, _ABSENT)
+    return getattr(owner, attribute, _ABSENT)
 
 
 def _is_new(owner, attribute):
@@ -193,13 +221,10 @@ def _is_new(owner, attribute):
         return False
 
 
-def _path_of(owner):
-    if _is_module(owner):
-        return owner.__name__
-    return f"{getattr(owner, '__module__', '')}.{getattr(owner, '__qualname__', '')}"
-
-
 def _set(owner, attribute, value):
+    if not _is_plain(owner):
+        setattr(owner, attribute, value)
+        return
     # Past what a metaclass or a module may do on the way.
     kind = types.ModuleType if _is_module(owner) else type
     if value is not _ABSENT:
@@ -212,7 +237,7 @@ def _chains(tree):
     """Yield what a cell sets, as ``("pd", "DataFrame", "area")``; in functions, too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, (ast.Store, ast.Del)):
-            chain = _chain(node)
+            chain = chain_of(node)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == "setattr":
             chain = _chain_of_setattr(node.args)
         else:
@@ -221,7 +246,7 @@ def _chains(tree):
             yield chain
 
 
-def _imports(tree):
+def imported(tree):
     """Return name -> module or class, for what a cell imports from what is imported already."""
     found = {}
     for node in ast.walk(tree):
@@ -237,7 +262,8 @@ def _imports(tree):
     return {name: thing for name, thing in found.items() if thing is not None}
 
 
-def _chain(node):
+def chain_of(node):
+    """Return ``("a", "b", "c")`` for the syntax of ``a.b.c``, or None."""
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
@@ -248,6 +274,6 @@ def _chain(node):
 def _chain_of_setattr(arguments):
     if len(arguments) != 3 or not isinstance(arguments[1], ast.Constant):
         return None
-    owner = _chain(arguments[0])
+    owner = chain_of(arguments[0])
     name = arguments[1].value
     return (*owner, name) if owner and isinstance(name, str) else None

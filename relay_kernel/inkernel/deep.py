@@ -1,0 +1,60 @@
+"""Packs what is nested more deeply than the stack of a cell allows: long chains, parsed pages."""
+
+from __future__ import annotations
+
+import contextvars
+import ctypes
+import sys
+import threading
+
+#: Levels, and the bytes of stack that so many take.
+LEVELS = 200_000
+_STACK = 512 << 20
+
+
+def call(function, *args):
+    """Return ``function(*args)``, called on a stack of its own that is as large as it takes.
+
+    Raises:
+        BaseException: what the function raised; RecursionError where there is no larger stack,
+            or this Python (3.12, 3.13) has a bound of its own for code in C.
+    """
+    outcome = []
+
+    def work():
+        try:
+            outcome.append((function(*args), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    limit, size = sys.getrecursionlimit(), threading.stack_size()
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
+    try:
+        sys.setrecursionlimit(max(limit, LEVELS))
+        threading.stack_size(_STACK)
+        thread.start()
+    except (RuntimeError, ValueError, MemoryError):
+        raise RecursionError from None
+    finally:
+        threading.stack_size(size)
+        _finish(thread)
+        sys.setrecursionlimit(limit)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def _finish(thread):
+    """Wait until a thread has ended; what interrupts that ends it, and goes on afterwards."""
+    while thread.ident is not None and thread.is_alive():
+        try:
+            thread.join()
+        except BaseException as error:
+            raised = ctypes.py_object(type(error))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), raised)
+
+
+def is_here():
+    """Return whether the caller was called by ``call``."""
+    return threading.current_thread() is not threading.main_thread()
