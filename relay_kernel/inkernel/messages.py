@@ -27,14 +27,14 @@ HANDLED = ("relay_capture_request", "relay_apply_request")
 
 
 @contextlib.contextmanager
-def _without_collector():
+def _without_collector(state):
     """Put off garbage collection: it would go through millions of objects that only come to go."""
-    collecting = gc.isenabled()
+    state.collecting = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collecting:
+        if state.collecting:
             gc.enable()
 
 
@@ -129,7 +129,7 @@ class Handlers:
         started = time.perf_counter()
         buffers = []
         try:
-            with silent(), _without_collector():
+            with silent(), _without_collector(self.state):
                 # An interrupt shall reach code that packs slowly.
                 found, buffers = interrupts.interruptible(work, parent["content"])
             answer = {"status": "ok", **found}

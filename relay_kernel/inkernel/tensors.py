@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import sys
 import weakref
 
 from . import rebuild
 from .blobs import INLINE
+from .tombstone import LeftBehindError
 
 
 def is_storage(kind):
@@ -19,13 +21,51 @@ def is_storage(kind):
 
 
 def reduce_tensor(pickler, tensor):
-    """Reduce a tensor with its gradient, which its own pickle goes without."""
+    """Reduce a tensor with its gradient, which its own pickle goes without.
+
+    One that was computed from others is packed as one that was not, and ``backward`` of that would
+    do nothing. What it was computed from stays, and its copy says so.
+    """
+    if not tensor.is_leaf and type(tensor) is sys.modules["torch"].Tensor:
+        return without_graph, (
+            tensor.detach(),
+            getattr(tensor.grad_fn, "place", pickler.state.place),
+        )
     if not tensor.is_leaf or tensor.grad is None:
         return NotImplemented
     make, args, *state = tensor.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
     if any(part is not None for part in state):
         return NotImplemented
     return make, args, tensor.grad, None, None, rebuild.set_gradient
+
+
+def without_graph(value, place):
+    """Return a tensor over the memory of ``value`` that was computed in another kernel."""
+    torch = sys.modules["torch"]
+    with torch.enable_grad():
+        anchor = torch.empty(0, requires_grad=True)
+        return _graph_elsewhere(torch).apply(anchor, value, place)
+
+
+@functools.lru_cache(maxsize=None)
+def _graph_elsewhere(torch):
+    class GraphElsewhere(torch.autograd.Function):
+        """Stands for the steps in which a tensor was computed."""
+
+        @staticmethod
+        def forward(ctx, anchor, value, place):
+            ctx.place = place
+            # No view of it, to which nothing could be added in place.
+            return torch.empty(0, dtype=value.dtype, device=value.device).set_(value)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise LeftBehindError(
+                "the steps that computed this tensor did not come along with its value: they ran "
+                f"in {ctx.place}. Run the cell that computes it again, and then this one."
+            )
+
+    return GraphElsewhere
 
 
 def reducer_of(kind):

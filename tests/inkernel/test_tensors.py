@@ -48,6 +48,46 @@ def test_how_fast_torch_may_be_stays(pair: Pair) -> None:
     pair.b.check(f"assert {check} == (False, 'high')")
 
 
+def test_a_tensor_that_was_computed_knows_that_its_steps_stayed(pair: Pair) -> None:
+    """``loss.backward()`` would do nothing, and the training go on with what it was."""
+    pair.cell(
+        "import torch\nw = torch.ones(2, requires_grad=True)\n"
+        "y = w * 3; loss = y.sum(); v = y[0]; both = [loss, y]"
+    )
+    assert pair.cell("z = y.detach()")["left_behind"] == {}
+    pair.a.check(
+        "assert loss.item() == 6 and both[1] is y and y.requires_grad and not y.is_leaf\n"
+        "z[0] = 5; assert y[0] == v == 5 and (w * 2).sum().backward() is None"
+    )
+    told = "did not come along with its value: they ran in the pc"
+    assert told in pair.a.run("loss.backward()")["evalue"]
+    assert told in pair.a.run("(y * w).sum().backward()")["evalue"]
+    pair.a.check("y += 1; assert y[1] == 4 and w.grad is not None")
+    pair.back()
+    assert "did not come along with its value" in pair.b.run("y.sum().backward()")["evalue"]
+
+
+def test_a_tensor_keeps_its_steps_where_they_ran(pair: Pair) -> None:
+    """A cell on the PC could not go on with what a cell there began."""
+    pair.cell("import torch\nw = torch.ones(2, requires_grad=True); loss = (w * 3).sum()")
+    pair.a.run("a = 1")
+    pair.back()
+    pair.b.check("loss.backward(); assert w.grad.tolist() == [3, 3]")
+
+
+def test_switches_of_torch_stay(pair: Pair) -> None:
+    """Results would have other last digits, or another speed."""
+    pair.cell(
+        "import torch\ntorch.backends.cudnn.deterministic = True\n"
+        "torch.backends.cuda.matmul.allow_tf32 = True; torch.backends.mkldnn.enabled = False\n"
+        "torch.autograd.set_detect_anomaly(True)"
+    )
+    pair.a.check(
+        "assert torch.backends.cudnn.deterministic and torch.backends.cuda.matmul.allow_tf32\n"
+        "assert not torch.backends.mkldnn.enabled and torch.is_anomaly_enabled()"
+    )
+
+
 def test_tensors_of_a_gpu_know_where_they_belong(pair: Pair) -> None:
     """A model would come back to the PC on its processor, and no batch on the GPU would fit it."""
     pair.b.run(

@@ -35,7 +35,15 @@ _EARLY = (
 #: The rest. Imports come first, as they may change what follows; and random numbers last.
 _LATE = (
     *(imports.Imports, shell.Extensions, shell.Autoreload, shell.Aliases, shell.Folders),
-    *(shell.Display, shell.Switches, shell.Future, logs.LogLevels, process.Locale, process.Limits),
+    *(
+        shell.Display,
+        shell.Switches,
+        shell.Completer,
+        shell.Future,
+        logs.LogLevels,
+        process.Locale,
+        process.Limits,
+    ),
     *(arithmetic.Decimal, arithmetic.NumpyErrors, arithmetic.TorchDefaults),
     *(options.NumpyPrint, options.TorchPrint, options.Pandas, options.Sklearn),
     *(pyplot.Pyplot, options.Matplotlib, options.Colormaps, options.Inline),

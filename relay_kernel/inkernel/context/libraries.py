@@ -198,6 +198,14 @@ def _set_csv(shell, csv, wire):
         csv.register_dialect(name, **attributes)
 
 
+def _get_start_method(shell, multiprocessing):
+    return multiprocessing.get_start_method(allow_none=True)
+
+
+def _set_start_method(shell, multiprocessing, wire):
+    multiprocessing.set_start_method(wire, force=True)
+
+
 #: What values may be made by while they are unpacked.
 EARLY = (Setup("jax", "jax", _get_jax, _set_jax),)
 LATE = (
@@ -208,6 +216,7 @@ LATE = (
     Setup("xarray", "xarray.core.options", _get_xarray, _set_xarray),
     Setup("dask", "dask.config", _get_dask, _set_dask),
     Setup("csv", "csv", _get_csv, _set_csv),
+    Setup("start_method", "multiprocessing", _get_start_method, _set_start_method),
     Setup("nest_asyncio", "nest_asyncio", _get_nest_asyncio, _set_nest_asyncio),
     Setup("rich_pretty", "rich.pretty", _get_rich_pretty, _set_rich_pretty),
     Setup("rich_traceback", "rich.traceback", _get_rich_traceback, _set_rich_traceback),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import locale
 import os
@@ -129,18 +130,48 @@ class Limits(Section):
 
     def __init__(self, state):
         super().__init__(state)
-        self._before = _limits()
+        self._umask = os.umask(0o022)
+        os.umask(self._umask)
+        self._before = self._now()
+
+    def _now(self):
+        self._umask = _umask(self._umask)
+        return {
+            **{name: ask() for name, (ask, _) in _LIMITS.items()},
+            "umask": self._umask,
+            "collector": self.state.collecting,
+            "collector's thresholds": list(gc.get_threshold()),
+        }
 
     def take(self):
         """Return name -> value of those that were changed."""
-        return changed(self._before, _limits())
+        return changed(self._before, self._now())
 
     def put(self, wire):
         """Set each, to what it was at the start if it is not among these."""
-        now = _limits()
+        now = self._now()
         for name, value in {**self._before, **(wire or {})}.items():
             if name in now and now[name] != value:
-                _LIMITS[name][1](value)
+                self._set(name, value)
+
+    def _set(self, name, value):
+        if name == "umask":
+            os.umask(value)
+        elif name == "collector":
+            # It is off while a state is put in place, and set to this behind that.
+            self.state.collecting = value
+        elif name == "collector's thresholds":
+            gc.set_threshold(*value)
+        else:
+            _LIMITS[name][1](value)
+
+
+def _umask(guess):
+    """Return the umask. It can only be asked for by setting one, which does nothing if it is it."""
+    found = os.umask(guess)
+    if found != guess:
+        os.umask(found)
+    return found
 
 
 #: Name -> (how it is asked, how it is set).
@@ -151,10 +182,6 @@ _LIMITS = {
 }
 if hasattr(sys, "set_int_max_str_digits"):
     _LIMITS["digits"] = sys.get_int_max_str_digits, sys.set_int_max_str_digits
-
-
-def _limits():
-    return {name: ask() for name, (ask, _) in _LIMITS.items()}
 
 
 class Locale(Section):

@@ -189,6 +189,31 @@ class Display(Section):
             shown.active_types = wanted["active_types"]
 
 
+class Completer(Section):
+    """How names are completed: ``%config IPCompleter.use_jedi = False``."""
+
+    name = "completer"
+    _NAMES = ("use_jedi", "greedy", "evaluation", "omit__names", "merge_completions")
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._before = self._now()
+
+    def _now(self):
+        completer = self.state.shell.Completer
+        return {name: getattr(completer, name) for name in self._NAMES if hasattr(completer, name)}
+
+    def take(self):
+        """Return what was changed."""
+        return changed(self._before, self._now())
+
+    def put(self, wire):
+        """Set what was changed; the others go back to what they were."""
+        wanted = {**self._before, **(wire or {})}
+        for name, value in changed(self._now(), wanted).items():
+            setattr(self.state.shell.Completer, name, value)
+
+
 class Switches(Section):
     """Switches of the shell: which results are shown, ``%xmode``, ``%pdb``, ``%automagic``."""
 

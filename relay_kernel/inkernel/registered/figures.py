@@ -51,9 +51,11 @@ class Figures(Table):
             if f"{self.name}{number}" not in values:
                 pyplot.close(number)
         figures = [each for each in wanted.values() if not isinstance(each, Canvas)]
+        # The backend comes with the first figure, and then is to be told as well.
+        backend = pyplot._get_backend_mod() if figures else None
         with _nothing_to_show():
             for _, number, figure in sorted(figures, key=lambda each: each[0]):
-                _make_current(pyplot, number, figure)
+                _make_current(backend, number, figure)
 
 
 class Canvas:
@@ -75,14 +77,13 @@ def _travels(canvas):
     return type(canvas).__module__ in {_BUILTIN + name for name in FILES}
 
 
-def _make_current(pyplot, number, figure):
+def _make_current(backend, number, figure):
     gcf = sys.modules["matplotlib._pylab_helpers"].Gcf
     manager = gcf.figs.get(number)
     if manager is not None and manager.canvas.figure is figure:
         gcf.set_active(manager)
         return
     gcf.destroy(number)
-    backend = pyplot._get_backend_mod()
     gcf._set_new_active_manager(backend.new_figure_manager_given_figure(number, figure))
 
 
