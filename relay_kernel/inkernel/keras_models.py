@@ -25,18 +25,19 @@ _OPTIMIZER = "optimizer"
 
 
 class Parts:
-    """Which layers and optimizers are parts of the models among some values.
+    """Which layers and optimizers are parts of the models that have a name.
 
     Args:
-        values: of all names.
+        namespace: of the user.
     """
 
-    def __init__(self, values):
+    def __init__(self, namespace):
         #: id of a part -> (model, which of its parts); a model that is no part is not in it
         self._places = {}
         model = getattr(sys.modules.get("keras.src.models.model"), "Model", None)
         if model is None:
             return
+        values = namespace.copy().values()
         models = {id(value): value for value in values if isinstance(value, model)}
         inner = set()
         for each in models.values():

@@ -57,9 +57,10 @@ class Named:
         self._looked = sys.modules.copy()
 
     def _is_librarys(self, name, module):
+        # One that was not imported by this name cannot be imported elsewhere.
         return (
             isinstance(module, types.ModuleType)
-            and vars(module) is not self._state.user_ns
+            and getattr(vars(module).get("__spec__"), "name", None) == name
             and not _NOT_OF_LIBRARIES.match(name)
             and not self._state.modules.is_users(name, module)
         )

@@ -117,7 +117,7 @@ class Pickler(pickle.Pickler):
         self.foreign = {}
         self.globals_ref, self.storages, self.plains = {}, {}, {}
         self.sharing = arrays.Sharing()
-        self.keras_parts = keras_models.Parts(self.user_ns.copy().values())
+        self.keras_parts = keras_models.Parts(self.user_ns)
 
     def _forget(self, views):
         self.memo = self._seeds

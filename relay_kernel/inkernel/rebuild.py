@@ -166,8 +166,10 @@ def set_raised(error, state):
 
 
 def _say_where(error, cause, context, suppress, frames):
-    error.__traceback__ = raised.traceback_of(frames)
     error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppress
+    # Code that no Python compiled may say of itself what no Python can.
+    with contextlib.suppress(Exception):
+        error.__traceback__ = raised.traceback_of(frames)
 
 
 def dict_view(mapping, kind):

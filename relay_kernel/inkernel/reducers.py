@@ -197,10 +197,11 @@ def reduce_exception(pickler, error):
     causes = error.__cause__, error.__context__, error.__suppress_context__
     told = (*causes, raised.frames_of(pickler, error))
     if cls.__reduce__ not in (BaseException.__reduce__, OSError.__reduce__):
-        made, args, *state = error.__reduce__()
-        if len(state) > 1:
+        reduced = error.__reduce__()
+        if not isinstance(reduced, tuple) or len(reduced) > 3:
             return NotImplemented
-        return made, args, ((state or [None])[0], *told), None, None, rebuild.set_raised
+        made, args, state = (*reduced, None)[:3]
+        return made, args, (state, *told), None, None, rebuild.set_raised
     args = error.__reduce__()[1]
     state = (vars(error).copy(), *told)
     return rebuild.make_exception, (cls, args), state, None, None, rebuild.set_exception

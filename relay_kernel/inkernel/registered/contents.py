@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 
 from ..mentions import parsed
@@ -36,7 +37,9 @@ class Contents(CellReader):
     def found(self):
         """Return ``content of module.attribute`` -> what stands for the container in a dump."""
         for cell in self.new_cells():
-            self._look_through(cell, is_before=False)
+            # What the user's objects are asked for may be answered by code of theirs.
+            with contextlib.suppress(Exception):
+                self._look_through(cell, is_before=False)
         stand = {path: self.state.named.stand_in(thing) for path, thing in self._found.items()}
         return {self.name + path: root for path, root in stand.items() if root is not None}
 
