@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 
@@ -51,7 +52,12 @@ class Section:
 
     def pack(self, value):
         """Return a blob of ``value``, the one of last time if it is equal."""
-        data = memoryview(pickle.dumps(value, protocol=5))
+        packed = io.BytesIO()
+        pickler = pickle.Pickler(packed, protocol=5)
+        # Two equal strings are packed alike, be they one object or two.
+        pickler.fast = True
+        pickler.dump(value)
+        data = packed.getbuffer()
         digests = marks(data)
         if self._packed is None or self._packed[0] != digests:
             self._packed = (digests, self.state.store.keep(data, digests, {}))
