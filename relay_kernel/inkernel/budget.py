@@ -54,6 +54,19 @@ class Budget:
         if self._began is not None and time.monotonic() - self._began > self.seconds:
             raise TooLong
 
+    def within(self, call, *args):
+        """Return ``call(*args)``.
+
+        Raises:
+            TooLong: it takes too long, and somebody watches.
+            Exception: what it raised.
+        """
+        self._began = time.monotonic()
+        try:
+            return call(*args)
+        finally:
+            self._began = None
+
     def pack(self, pack, value):
         """Return ``pack(value)``, a Dump.
 
@@ -61,13 +74,10 @@ class Budget:
             CannotTravelError: it takes too long, or is too large.
             Exception: what packing raised.
         """
-        self._began = time.monotonic()
         try:
-            dump = pack(value)
+            dump = self.within(pack, value)
         except TooLong:
             raise CannotTravelError(f"{TOO_LONG} {self.seconds:g} s") from None
-        finally:
-            self._began = None
         if self.size and dump.size > self.size:
             raise CannotTravelError(f"it has {dump.size} bytes, and the limit is {self.size}")
         return dump

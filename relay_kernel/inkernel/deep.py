@@ -7,9 +7,10 @@ import ctypes
 import sys
 import threading
 
-#: Levels, and the bytes of stack that so many take.
-LEVELS = 200_000
+#: Bytes of stack, and levels: each has as much as Python's own limit leaves it on a common stack of
+#: 8 MiB, since code that asks itself for ever gets here as well, and must not end the process.
 _STACK = 512 << 20
+_LEVELS = _STACK // ((8 << 20) // 1000)
 
 
 def call(function, *args):
@@ -30,7 +31,7 @@ def call(function, *args):
     limit, size = sys.getrecursionlimit(), threading.stack_size()
     thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True)
     try:
-        sys.setrecursionlimit(max(limit, LEVELS))
+        sys.setrecursionlimit(max(limit, _LEVELS))
         threading.stack_size(_STACK)
         thread.start()
     except (RuntimeError, ValueError, MemoryError):

@@ -94,6 +94,7 @@ class Registered:
     def set_up(self, values, problems):
         """Make these calls, of those that ``sets_up`` tells."""
         _put(self._set_ups, values, problems)
+        problems.update(self._set_ups.failed)
 
 
 def _put(table, values, problems):
@@ -101,4 +102,4 @@ def _put(table, values, problems):
     try:
         table.put(own)
     except Exception as error:
-        problems[table.name.strip()] = f"{type(error).__name__}: {one_line(str(error))}"
+        problems[table.name] = f"{type(error).__name__}: {one_line(str(error))}"

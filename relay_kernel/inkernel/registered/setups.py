@@ -18,6 +18,7 @@ from enum import Enum
 
 from IPython.utils.capture import capture_output
 
+from ..budget import TooLong
 from ..mentions import parsed
 from ..names import ATOMS
 from ..reasons import one_line
@@ -69,6 +70,8 @@ class SetUps(CellReader):
         super().__init__(state)
         #: text of a call -> (number, name -> value, for the names in it)
         self._calls = {}
+        #: key -> why a call failed when it was made here last
+        self.failed = {}
 
     def found(self):
         """Return ``set-up call TEXT`` -> (number, name -> value)."""
@@ -98,21 +101,27 @@ class SetUps(CellReader):
             values: key -> what ``found`` says of it; None for what is as it is here.
         """
         self.pass_over()
-        made, failed = self._calls, []
+        made, self.failed = self._calls, {}
         wanted = {key[len(self.name) :]: noted for key, noted in here(values).items()}
         wanted = {text: noted or made[text] for text, noted in wanted.items()}
         self._calls = dict(sorted(wanted.items(), key=lambda item: item[1][0]))
-        for text, (_, names) in self._calls.items():
-            before = made.get(text, (0, {}))[1]
-            if before.keys() == names.keys() and all(before[n] is names[n] for n in names):
-                continue
-            try:
-                with self.state.shell.builtin_trap, capture_output():
-                    exec(compile(text, "<set-up call>", "exec"), dict(names))
-            except Exception as error:
-                failed.append(f"`{text}` raised {type(error).__name__}: {one_line(str(error))}")
-        if failed:
-            raise RuntimeError("; ".join(failed))
+        with self.state.budget.watch():
+            for text, (_, names) in self._calls.items():
+                before = made.get(text, (0, {}))[1]
+                if before.keys() != names.keys() or any(before[n] is not names[n] for n in names):
+                    self._make(text, names)
+
+    def _make(self, text, names):
+        code = compile(text, "<set-up call>", "exec")
+        try:
+            with self.state.shell.builtin_trap, capture_output():
+                self.state.budget.within(exec, code, dict(names))
+        except TooLong:
+            # It may wait for a service that is not there, and a notebook waits for it.
+            self.failed[self.name + text] = f"it took longer than {self.state.budget.seconds:g} s"
+        except Exception as error:
+            reason = f"it raised {type(error).__name__}: {one_line(str(error))}"
+            self.failed[self.name + text] = reason
 
     # ------------------------------------------------------------- which calls
 
