@@ -255,7 +255,7 @@ class Pickler(pickle.Pickler):
             return arrays.reduce_subclass
         if tensors.is_storage(kind):
             return tensors.reducer_of(kind)
-        if kind.__module__ == "__main__" and reducers.has_own_new(kind):
+        if reducers.has_own_new(kind):
             return reducers.reduce_past_new
         if reducers.answers_for_others(kind):
             return reducers.reduce_past_getattr

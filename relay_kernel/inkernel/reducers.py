@@ -291,14 +291,21 @@ def reduce_module(pickler, module):
     return pickler.cloudpickle._module_reduce(module)
 
 
+_TEXTS_AND_NUMBERS = frozenset((str, bytes, int, float, complex))
+
+
 def has_own_new(cls):
-    """Return whether instances of a class of the notebook are made by code of the notebook."""
+    """Return whether code makes the instances of a class that cannot do so while one is unpacked.
+
+    Code of the notebook; and of a library that takes more than a text or a number has of itself.
+    """
     makers = [(base, vars(base)["__new__"]) for base in cls.__mro__ if "__new__" in vars(base)]
     users = [base.__module__ == "__main__" for base, _ in makers]
     native = [not isinstance(maker, (staticmethod, types.FunctionType)) for _, maker in makers]
+    first = native.index(True)
     return (
-        users[0]
-        and users.index(False) == native.index(True)
+        first > 0
+        and (users.index(False) == first or makers[first][0] in _TEXTS_AND_NUMBERS)
         and cls.__reduce_ex__ is object.__reduce_ex__
         and cls.__reduce__ is object.__reduce__
         and not any(

@@ -1612,6 +1612,17 @@ mod.f(1); first = mod.C().m('a')
 ---
 assert mod.f(2) == [1, 2] and mod.C().m('b') == {'a': 1, 'b': 1} and mod.C.m.__defaults__[0] is first
 
+# how numbers are shown, by functions
+import numpy as np, pandas as pd
+pd.options.display.float_format = '{:.1f}?'.format
+np.set_printoptions(formatter={'float': lambda x: f'{x:.1f}#'})
+---
+df = pd.DataFrame({'a': [1.23456]}); a = np.array([1.25])
+---
+assert '1.2?' in repr(df) and '1.2#' in repr(a)
+pd.set_option('display.float_format', lambda x: 'x'); assert 'x' in repr(df)
+np.set_printoptions(formatter=None); pd.reset_option('display.float_format'); assert '1.25' in repr(a)
+
 # a match with two names, and a generator without a state
 import random, re
 match = re.match('(a)(b)', 'ab'); other = [match]; system = random.SystemRandom()

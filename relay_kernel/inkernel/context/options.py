@@ -38,21 +38,22 @@ class Pandas(Section):
     def take(self):
         """Return the options that are not the default."""
         config = sys.modules.get("pandas._config.config")
-        return config and plain(_changed_options(config))
+        return config and plain(changed_of_pandas(config))
 
     def put(self, wire):
         """Set options; the others go back to their default."""
         if wire is None and "pandas" not in sys.modules:
             return
         pandas = importlib.import_module("pandas")
-        now = _changed_options(sys.modules["pandas._config.config"])
+        now = changed_of_pandas(sys.modules["pandas._config.config"])
         for name in now.keys() - (wire or {}).keys():
             pandas.reset_option(re.escape(name))
         for name, value in (wire or {}).items():
             pandas.set_option(name, value)
 
 
-def _changed_options(config):
+def changed_of_pandas(config):
+    """Return the options of pandas that are not their default."""
     found = {}
     for name, option in config._registered_options.items():
         value = config._global_config

@@ -18,6 +18,7 @@ from .figures import Figures
 from .formatters import Formatters
 from .handlers import LogHandlers
 from .magics import Magics
+from .options import Options
 from .patches import Patches
 from .recipes import Recipes
 from .setups import SetUps
@@ -32,6 +33,7 @@ _KINDS = (
     LogHandlers,
     WarningFilters,
     Recipes,
+    Options,
     Figures,
     Signals,
 )
