@@ -291,7 +291,7 @@ def reduce_module(pickler, module):
     return pickler.cloudpickle._module_reduce(module)
 
 
-_TEXTS_AND_NUMBERS = frozenset((str, bytes, int, float, complex))
+_TEXTS_AND_NUMBERS = (str, bytes, int, float, complex)
 
 
 def has_own_new(cls):
@@ -299,6 +299,8 @@ def has_own_new(cls):
 
     Code of the notebook; and of a library that takes more than a text or a number has of itself.
     """
+    if cls.__module__ != "__main__" and not issubclass(cls, _TEXTS_AND_NUMBERS):
+        return False
     makers = [(base, vars(base)["__new__"]) for base in cls.__mro__ if "__new__" in vars(base)]
     users = [base.__module__ == "__main__" for base, _ in makers]
     native = [not isinstance(maker, (staticmethod, types.FunctionType)) for _, maker in makers]
