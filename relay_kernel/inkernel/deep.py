@@ -38,22 +38,28 @@ def call(function, *args):
         raise RecursionError from None
     finally:
         threading.stack_size(size)
-        _finish(thread)
-        sys.setrecursionlimit(limit)
-    result, error = outcome[0]
+        try:
+            interrupted = _finish(thread)
+        finally:
+            sys.setrecursionlimit(limit)
+    # What ends the thread may meet it on its last steps, behind its outcome or before that.
+    result, error = outcome[0] if outcome else (None, interrupted)
     if error is not None:
         raise error
     return result
 
 
 def _finish(thread):
-    """Wait until a thread has ended; what interrupts that ends it, and goes on afterwards."""
+    """Wait until a thread has ended; what interrupts the wait ends it, and is returned."""
+    interrupted = None
     while thread.ident is not None and thread.is_alive():
         try:
             thread.join()
         except BaseException as error:
+            interrupted = error
             raised = ctypes.py_object(type(error))
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), raised)
+    return interrupted
 
 
 def is_here():

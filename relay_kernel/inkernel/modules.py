@@ -118,10 +118,11 @@ class Modules:
         return found
 
     def _is_changed(self, name, path, value, pickler):
+        """Return whether a value is not what it was when first seen; None: it cannot be packed."""
         try:
             digests = pickler.pack((value,)).marks
         except Exception:
-            return False
+            return None
         known = path in self._moved.get(name, ())
         return self._first.setdefault((name, path), digests) != digests or known
 
@@ -133,15 +134,10 @@ class Modules:
             return False
         if is_code(value):
             return False
-        try:
-            digests = pickler.pack((value,)).marks
-        except Exception:
+        changed = self._is_changed(name, attribute, value, pickler)
+        if changed is None:
             return False
-        if kind in _PLAIN or attribute in self._moved.get(name, ()):
-            return True
-        if not self._is_made(name, attribute):
-            return True
-        return self._first.setdefault((name, attribute), digests) != digests
+        return changed or kind in _PLAIN or not self._is_made(name, attribute)
 
     def _is_made(self, name, path):
         """Return whether importing a module makes what it has under ``path``."""

@@ -114,6 +114,7 @@ class Named:
             content = _content(root.thing)
             digests = content and self._state.marks_of(content)
         except Exception:
+            # What cannot be packed is found by its name all the same, as its library made it.
             return None
         if self._first.setdefault(place, digests) == digests:
             return None

@@ -5,8 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from tests.inkernel.test_budget import BUDGET
+
 if TYPE_CHECKING:
     from tests.inkernel.rig import Pair
+
+#: These count the levels of code in C by themselves.
+COUNTS = sys.version_info[:2] in ((3, 12), (3, 13))
 
 CHAIN = """
 class Link:
@@ -20,8 +25,7 @@ for number in range(1, 20_000):
 def test_a_long_chain_travels(pair: Pair) -> None:
     """Code that makes lists of its own, a parsed page, a tree would be left behind."""
     left = pair.cell(CHAIN)["left_behind"]
-    if sys.version_info[:2] in ((3, 12), (3, 13)):
-        # These count the levels of code in C by themselves.
+    if COUNTS:
         assert left["head"]["reason"] == "it is nested too deeply"
         return
     assert (left, pair.problems) == ({}, {})
@@ -40,10 +44,18 @@ def test_what_asks_itself_for_ever_costs_only_itself(pair: Pair) -> None:
     pair.a.check("assert x == 1")
 
 
-def test_what_is_packed_deeply_can_be_interrupted(pair: Pair) -> None:
-    """Stop would do nothing until it is over."""
-    pair.b.run(CHAIN.replace("20_000", "5000"))
-    pair.b.run(
-        "class Slow:\n    def __reduce__(self):\n        import time\n"
-        "        for _ in range(600): time.sleep(0.1)\n        return int, ()\nlast.next = Slow()"
+def test_what_is_packed_deeply_has_its_time(pair: Pair) -> None:
+    """One value that takes for ever would hold up each cell that follows."""
+    pair.b.check(BUDGET.format(seconds=0.5, size=0))
+    pair.b.run("import sys; limit = sys.getrecursionlimit()")
+    manifest = pair.cell(
+        CHAIN.replace("20_000", "5000")
+        + "class Slow:\n    def __reduce__(self):\n        import time\n"
+        "        while True: time.sleep(0.01)\nlast.next = Slow(); good = [1]"
     )
+    reason = "it is nested too deeply" if COUNTS else "packing it took longer than 0.5 s"
+    assert manifest["left_behind"]["head"]["reason"] == reason
+    pair.a.check("assert good == [1]")
+    pair.b.check("assert sys.getrecursionlimit() == limit")
+    pair.b.run("head = last = None")
+    pair.b.check(BUDGET.format(seconds=10, size=0))
