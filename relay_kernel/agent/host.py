@@ -24,7 +24,8 @@ from relay_kernel.agent.usage import measure
 from relay_kernel.core.errors import RelayError
 from relay_kernel.core.fence import Fence, Terms
 from relay_kernel.store.chunks import Store, StoreError
-from relay_kernel.store.wanted import Prefetched, Wanted, chunk_data
+from relay_kernel.store.replaced import want
+from relay_kernel.store.wanted import BaseError, Prefetched, Wanted, chunk_data
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, unpack
 from relay_kernel.wire.message import Message
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from relay_kernel.agent.launch import Launched
     from relay_kernel.envs.mirror import Mirror
     from relay_kernel.link.carrier import Carrier
+    from relay_kernel.wire.message import Part
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +100,8 @@ class KernelHost:
         self._wanted = Prefetched(store, carrier.flush) if far else Wanted(store)
         self._before: frozenset[str] = frozenset()
         self._now: frozenset[str] = frozenset()
+        #: The manifest that they are of.
+        self._manifest = b""
         self._tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._orders: dict[str, Callable[[Message], None]] = {
@@ -313,15 +317,16 @@ class KernelHost:
             self._report("uncaptured", **about, reason=reason)
             return
         chunks = content["chunks"]
-        self._keep(chunks)
+        self._keep(chunks, frames.body[4])
         head = {**about, "chunks": chunks, "seconds": content["seconds"]}
         head["left"] = content.get("left", {})
         head["parked"] = content.get("parked", {})
         self.carrier.send(Message("captured", head, (frames.body[4],)))
 
-    def _keep(self, keys: list[str]) -> None:
+    def _keep(self, keys: list[str], manifest: Part) -> None:
         """Keep the chunks of a new state, and of the one before: R may still be fetching those."""
         self._before, self._now = self._now, frozenset(keys)
+        self._manifest = bytes(manifest)
         self.store.keep("host", self._before | self._now)
 
     def _on_death(self, reason: str) -> None:
@@ -342,7 +347,8 @@ class KernelHost:
         self._staging = staging
         self.store.keep("staging", staging.order.head["chunks"])
         if staging.missing:
-            self._report("want", keys=sorted(staging.missing))
+            manifest = bytes(staging.order.parts[0])
+            self.carrier.send(want(sorted(staging.missing), manifest, self._manifest, self._now))
         else:
             self._apply_staged()
 
@@ -352,7 +358,10 @@ class KernelHost:
             if "error" in message.head and not gone:
                 raise StoreError(message.head["error"])
             if not gone:
-                self.store.put(key, chunk_data(message))
+                self.store.put(key, chunk_data(message, self.store))
+        except BaseError:
+            self._report("want", keys=[key])
+            return
         except StoreError as error:
             self._unapplied(str(error))
             return
@@ -370,7 +379,7 @@ class KernelHost:
             self._unapplied("there is no kernel to take it")
             return
         self._staging = None
-        self._keep(staging.order.head["chunks"])
+        self._keep(staging.order.head["chunks"], staging.order.parts[0])
         self.store.keep("staging", ())
         self.store.writers += 1
         content = {"final": staging.final}
@@ -411,7 +420,7 @@ class KernelHost:
             self._captures[self._kernel.ask("relay_capture_request", content)] = ordered
 
     def _on_want(self, message: Message) -> None:
-        self._wanted.keys.extend(message.head["keys"])
+        self._wanted.ask(message.head["keys"], message.head.get("of", ()))
         self.carrier.flush()
 
     # ------------------------------------------------------------------ end

@@ -130,7 +130,7 @@ class Relay:
             "uncaptured": lambda t, m: self.state.uncaptured(t, m.head),
             "applied": lambda t, m: self.state.applied(t, m.head),
             "unapplied": lambda t, m: self.state.unapplied(t, m.head),
-            "want": lambda t, m: self.state.wanted(t, m.head["keys"]),
+            "want": lambda t, m: self.state.wanted(t, m.head["keys"], m.head.get("of", ())),
             "chunk": self.state.chunk,
             "usage": lambda t, m: self.onlookers.measured(t, m.head),
             "finished": lambda t, m: self._finished.set(),

@@ -13,11 +13,12 @@ from relay_kernel.core import events as ev
 from relay_kernel.core.model import LOCAL
 from relay_kernel.kernel.healing import Healer, lost_chunk
 from relay_kernel.store.chunks import StoreError
-from relay_kernel.store.wanted import Prefetched, Wanted, chunk_data
+from relay_kernel.store.replaced import want
+from relay_kernel.store.wanted import BaseError, Prefetched, Wanted, chunk_data
 from relay_kernel.wire.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from relay_kernel.kernel.targets import TargetLink
     from relay_kernel.store.chunks import Store
@@ -94,6 +95,7 @@ class StateMover:
         self._ended = asyncio.Event()
         self._fills: dict[str, asyncio.TimerHandle] = {}
         self._filling: dict[str, Snapshot] = {}
+        self._held: dict[str, Snapshot] = {}
         self._healer = Healer(primary, lambda name, order: links[name].send(order), self.wanted)
         self._wanted: dict[str, Wanted] = {}
         for name in links:
@@ -134,7 +136,8 @@ class StateMover:
         self._coming = self._newest = snapshot
         self._keep()
         if missing:
-            self._links[target].send(Message("want", {"keys": missing}))
+            here = self._whole or Snapshot("", 0, 0, [], b"", set())
+            self._links[target].send(want(missing, manifest, here.manifest, here.keys))
         else:
             self._arrived()
 
@@ -153,7 +156,10 @@ class StateMover:
         try:
             if "error" in message.head:
                 raise StoreError(message.head["error"])
-            self.store.put(key, chunk_data(message))
+            self.store.put(key, chunk_data(message, self.store))
+        except BaseError:
+            self._links[target].send(Message("want", {"keys": [key]}))
+            return
         except StoreError as error:
             self._coming = None
             if not self._healer.source_lacks(target, coming.epoch, coming.cell, {key}):
@@ -243,10 +249,12 @@ class StateMover:
     def _keep(self) -> None:
         """Keep the chunks of all snapshots that are under way to somewhere, or are the last.
 
-        And of the one that is on the disk, until another has taken its place there.
+        And of the one that is on the disk, until another has taken its place there, and of those
+        that targets have: what they need next travels as its difference to that.
         """
         under_way = [self._whole, self._coming, self._saved, self._safe, *self._filling.values()]
-        self.store.keep("mover", {key for one in under_way if one for key in one.keys})
+        needed = [*under_way, *self._held.values()]
+        self.store.keep("mover", {key for one in needed if one for key in one.keys})
 
     # ------------------------------------------------------------------ a kept state
 
@@ -312,14 +320,15 @@ class StateMover:
         head = {"cell": snapshot.cell, "chunks": snapshot.keys}
         self._links[target].send(Message("apply", head, (snapshot.manifest,)))
 
-    def wanted(self, target: str, keys: list[str]) -> None:
-        """``target`` asks for chunks."""
-        self._wanted[target].keys.extend(keys)
+    def wanted(self, target: str, keys: list[str], of: Iterable[str | None] = ()) -> None:
+        """``target`` asks for chunks, and has those of ``of``; see :meth:`Wanted.ask`."""
+        self._wanted[target].ask(keys, of)
         self._links[target].flush()
 
     def applied(self, target: str, head: dict[str, Any]) -> None:
         """The kernel at ``target`` took a snapshot over."""
-        self._filling.pop(target, None)
+        if filled := self._filling.pop(target, None):
+            self._held[target] = filled
         self.problems[target] = head["problems"]
         self.parked[target] = head.get("parked", {})
         self._emit(ev.SnapshotApplied(target, head["cell"]))
@@ -334,6 +343,7 @@ class StateMover:
         if fill := self._fills.pop(target, None):
             fill.cancel()
         self._filling.pop(target, None)
+        self._held.pop(target, None)
         self._wanted[target].clear()
         self._healer.forget(target, self.store.missing)
         self.problems.pop(target, None)

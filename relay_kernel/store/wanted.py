@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from relay_kernel.store.chunks import CHUNK, StoreError
-from relay_kernel.wire.compression import expand, squeeze
+from relay_kernel.wire.compression import difference, expand, squeeze
 from relay_kernel.wire.errors import ProtocolError
 from relay_kernel.wire.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from relay_kernel.store.chunks import Store
 
 #: Chunks that are read before they are asked for; more would only lie in memory.
 AHEAD = 4
+
+
+class BaseError(StoreError):
+    """A chunk came as its difference to one that cannot be read here: it has to come whole."""
 
 
 class Wanted:
@@ -31,14 +37,19 @@ class Wanted:
     def __init__(self, store: Store, on_bad: Callable[[str], bool] | None = None) -> None:
         self._store = store
         self._on_bad = on_bad
-        self.keys: deque[str] = deque()
+        #: Keys, each with that of a chunk which whoever asked has.
+        self._asked: deque[tuple[str, str | None]] = deque()
+
+    def ask(self, keys: Iterable[str], of: Iterable[str | None] = ()) -> None:
+        """Chunks are asked for; those of ``of``, by the place of their key, may be their bases."""
+        self._asked.extend(zip(keys, chain(of, repeat(None)), strict=False))
 
     def next(self) -> Message | None:
         """The next chunk, or word that it cannot be read; None: nothing is asked for."""
-        while self.keys:
-            key = self.keys.popleft()
+        while self._asked:
+            key, _ = self._asked.popleft()
             try:
-                return chunk_message(key, self._store.get(key))
+                return Message("chunk", {"key": key}, (self._store.get(key),))
             except StoreError as error:
                 if message := self._bad(key, error):
                     return message
@@ -46,7 +57,7 @@ class Wanted:
 
     def clear(self) -> None:
         """Nothing that was asked for is wanted any more."""
-        self.keys.clear()
+        self._asked.clear()
 
     def _bad(self, key: str, error: StoreError) -> Message | None:
         if self._on_bad and self._on_bad(key):
@@ -94,10 +105,10 @@ class Prefetched(Wanted):
         self._coming.clear()
 
     def _read_ahead(self) -> None:
-        while self.keys and len(self._coming) < AHEAD:
-            key = self.keys.popleft()
+        while self._asked and len(self._coming) < AHEAD:
+            key, base = self._asked.popleft()
             loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(None, self._read, key)
+            future = loop.run_in_executor(None, self._read, key, base)
             future.add_done_callback(self._on_read)
             self._coming.append((key, future))
 
@@ -106,30 +117,54 @@ class Prefetched(Wanted):
         if self._coming and self._coming[0][1].done():
             self._ready()
 
-    def _read(self, key: str) -> Message:
+    def _read(self, key: str, base: str | None) -> Message:
         data = self._store.get(key)
+        if base is not None:
+            with contextlib.suppress(StoreError):
+                return chunk_message(key, data, (base, self._store.get(str(base))))
+        return chunk_message(key, data)
+
+
+def chunk_message(key: str, data: bytes, base: tuple[str, bytes] | None = None) -> Message:
+    """A chunk as it travels over a line; ``base`` is the key and content of one like it."""
+    head: dict[str, Any] = {"key": key}
+    small = difference(data, base[1]) if base else None
+    if base and small is not None:
+        head["of"] = base[0]
+    else:
         small = squeeze(data)
-        return chunk_message(key, data) if small is None else chunk_message(key, small, len(data))
+    if small is None:
+        return Message("chunk", head, (data,))
+    return Message("chunk", {**head, "zstd": len(data)}, (small,))
 
 
-def chunk_message(key: str, data: bytes, size: int | None = None) -> Message:
-    """A chunk on its way; with ``size``, that of the plain content, ``data`` is compressed."""
-    head: dict[str, Any] = {"key": key} if size is None else {"key": key, "zstd": size}
-    return Message("chunk", head, (data,))
-
-
-def chunk_data(message: Message) -> bytes:
+def chunk_data(message: Message, store: Store) -> bytes:
     """The plain content of a chunk that came.
 
+    Args:
+        message: the chunk.
+        store: has what it may be a difference to.
+
     Raises:
-        StoreError: it is none.
+        BaseError: it does not have that any more.
+        StoreError: it is no chunk.
     """
     data, size = bytes(message.parts[0]), message.head.get("zstd")
     if size is None:
         return data
+    name = message.head["key"][:12]
     if not isinstance(size, int) or not 0 <= size <= CHUNK:
-        raise StoreError(f"chunk {message.head['key'][:12]} claims to have {size} bytes")
+        raise StoreError(f"chunk {name} claims to have {size} bytes")
     try:
-        return expand(data, size)
+        return expand(data, size, _base(message.head, store))
     except ProtocolError as error:
-        raise StoreError(f"chunk {message.head['key'][:12]} arrived damaged: {error}") from error
+        raise StoreError(f"chunk {name} arrived damaged: {error}") from error
+
+
+def _base(head: dict[str, Any], store: Store) -> bytes:
+    if "of" not in head:
+        return b""
+    try:
+        return store.get(str(head["of"]))
+    except StoreError as error:
+        raise BaseError(str(error)) from error

@@ -34,7 +34,8 @@ class Hosted(Owner):
         super().__init__(folder / name / "near")
         (folder / name / "run").mkdir(mode=0o700)
         self._far = Pump(Session({"session": "s"}), self._on_far)
-        self.host = KernelHost(self._far, Store(folder / name / "far"), folder / name / "run")
+        store, run = Store(folder / name / "far"), folder / name / "run"
+        self.host = KernelHost(self._far, store, run, far=True)
         self._far_run: asyncio.Future[str] | None = None
         self.streams: list[MemoryStream] = []
 

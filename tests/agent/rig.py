@@ -10,7 +10,8 @@ from jupyter_client.session import Session as Jupyter
 
 from relay_kernel.link.pump import Pump
 from relay_kernel.store.chunks import Store
-from relay_kernel.store.wanted import Wanted, chunk_data
+from relay_kernel.store.replaced import want
+from relay_kernel.store.wanted import Prefetched, chunk_data
 from relay_kernel.wire.kernel_frames import KernelFrames, pack, split, unpack
 from relay_kernel.wire.message import Message
 from relay_kernel.wire.session import Received, Session, SessionEvent
@@ -43,9 +44,10 @@ class Owner:
         self.events: list[SessionEvent] = []
         self.reports: list[Message] = []
         self.pump = Pump(Session(hello or {"session": "s"}), self._on_event)
-        wanted = Wanted(self.store)
-        self._wanted = wanted.keys
-        self.pump.bulk_source = wanted.next
+        self._wanted = Prefetched(self.store, lambda: self.pump.flush())
+        self.pump.bulk_source = self._wanted.next
+        #: The last state that came: its manifest and the keys of its chunks.
+        self._fetched: tuple[bytes, list[str]] = b"", []
         self._changed = asyncio.Event()
         self._jupyter = Jupyter(key=b"the front end's own")
         self._run: asyncio.Future[str] | None = None
@@ -70,10 +72,11 @@ class Owner:
         self.events.append(event)
         if isinstance(event, Received):
             if event.message.kind == "want":
-                self._wanted.extend(event.message.head["keys"])
+                asked = event.message.head
+                self._wanted.ask(asked["keys"], asked.get("of", ()))
                 self.pump.flush()
             elif event.message.kind == "chunk" and event.message.parts:
-                self.store.put(event.message.head["key"], chunk_data(event.message))
+                self.store.put(event.message.head["key"], chunk_data(event.message, self.store))
             self.reports.append(event.message)
         self._changed.set()
 
@@ -145,9 +148,10 @@ class Owner:
 
     async def fetch(self, captured: Message) -> None:
         """Bring the chunks of a capture to this side."""
-        missing = self.store.missing(captured.head["chunks"])
-        self.order("want", keys=missing)
-        await self.until(lambda: not self.store.missing(captured.head["chunks"]))
+        keys, manifest = captured.head["chunks"], bytes(captured.parts[0])
+        self.pump.send(want(self.store.missing(keys), manifest, *self._fetched))
+        await self.until(lambda: not self.store.missing(keys))
+        self._fetched = manifest, keys
 
     def apply(self, captured: Message, cell: int) -> None:
         """Give a captured state to the kernel."""

@@ -139,6 +139,30 @@ class TestState:
         assert (await other.report("applied")).head["cell"] == 2
         assert await other.value("(f(), c)") == "(6, 'new')"
 
+    async def test_what_changed_a_little_costs_little_both_ways(
+        self, owner: Hosted, other: Hosted
+    ) -> None:
+        """A mebibyte that cannot be compressed, of which some bytes change."""
+        await asyncio.gather(owner.start(), other.start())
+        steps = [
+            "import random; a = bytearray(random.randbytes(900_000))",
+            "a[77_777:77_780] = b'new'",
+        ]
+        written = []
+        for cell, code in enumerate(steps, 1):
+            _, captured = await owner.run(code, cell=cell)
+            before = owner.written, other.written
+            await owner.fetch(captured)
+            for key in captured.head["chunks"]:
+                if other.store.missing([key]):
+                    other.store.put(key, owner.store.get(key))
+            other.apply(captured, cell=cell)
+            assert (await other.report("applied", "unapplied")).kind == "applied"
+            written.append((owner.written - before[0], other.written - before[1]))
+        assert min(written[0]) > 900_000
+        assert max(written[1]) < 20_000
+        assert await other.value("bytes(a[77_777:77_780])") == "b'new'"
+
     async def test_a_chunk_that_cannot_be_had_is_told_and_changes_nothing(
         self, owner: Hosted, other: Hosted
     ) -> None:

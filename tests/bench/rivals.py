@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import nbformat
 
+from relay_kernel.store.chunks import Store
+from relay_kernel.store.replaced import want
 from relay_kernel.store.wanted import chunk_message
-from relay_kernel.wire.compression import squeeze
 from relay_kernel.wire.message import Message, encode
 from relay_kernel.wire.states import Outgoing
 from tests.inkernel.rig import Kernel, PlainKernel
@@ -127,10 +129,10 @@ class Relay(Rival):
         #: seconds of each capture
         self.captures: list[float] = []
         #: as on the way from a PC to the server: bytes of what was said, and of each new chunk
-        self.said = 0
-        self.chunks: dict[str, int] = {}
+        self.said = self.sent_chunks = 0
         self.states = Outgoing()
-        self.manifest: dict[str, Any] = {}
+        self.packed = b""
+        self.manifest: dict[str, Any] = {"chunks": {}}
         return Kernel(self.store, "here", self.folder, self.python, load=False)
 
     def attach(self) -> None:
@@ -147,11 +149,26 @@ class Relay(Rival):
             raise CellFailedError(reply["reason"])
         packed = bytes(reply["buffers"][0])
         self.captures.append(reply["seconds"])
-        self.manifest = json.loads(packed)
+        self.fetch(packed)
         told = ("chunks", "left", "parked", "seconds")
         head = {"cell": len(self.captures), "epoch": 1, **{key: reply[key] for key in told}}
         self.said += _size(self.states.pack(Message("captured", head, (packed,))))
         return seconds
+
+    def fetch(self, packed: bytes) -> None:
+        """Count what it takes to get the chunks that the state before did not have."""
+        here = self.manifest["chunks"].keys()
+        self.manifest = json.loads(packed)
+        fresh = [key for key in self.manifest["chunks"] if key not in here]
+        asked = want(fresh, packed, self.packed, here)
+        self.packed = packed
+        if not fresh:
+            return
+        self.sent_chunks += _size(asked)
+        store = Store(self.store)
+        for key, base in zip_longest(fresh, asked.head.get("of", ())):
+            of = (base, store.get(base)) if base else None
+            self.sent_chunks += _size(chunk_message(key, store.get(key), of))
 
     def shipped(self) -> int:
         """Return the bytes of the chunks, plain, and of what is said of them on the line."""
@@ -160,14 +177,7 @@ class Relay(Rival):
 
     def sent(self) -> int:
         """Return the bytes of both as they travel."""
-        for path in (self.store / "chunks").glob("*/*"):
-            if path.name not in self.chunks:
-                data = path.read_bytes()
-                small = squeeze(data)
-                want = Message("want", {"keys": [path.name]})
-                chunk = chunk_message(path.name, data if small is None else small, len(data))
-                self.chunks[path.name] = _size(want) + _size(chunk)
-        return sum(self.chunks.values()) + self.said
+        return self.sent_chunks + self.said
 
     def restore(self, spoil: str, check: str) -> None:
         standby = Kernel(self.store, "there", self.folder, self.python)

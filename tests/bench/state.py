@@ -4,9 +4,9 @@
 
 PYTHON is an interpreter with the packages of ``NEEDS``, for every kernel; without it, one is made
 in a temporary folder with ``venv`` and pip. On the same cells, in one run: time added to a cell, until
-it is answered and until the next can begin, each also as a multiple of ours; bytes kept (of ours: chunks as
-they are, and what is said of them on the line); and whether the state is the same after it was restored.
-``sent`` is what goes over a line, where chunks are compressed as well. Times are the best of several, since
+it is answered and until the next can begin; bytes kept (of ours: chunks as they are, and what is said of them
+on the line); and whether the state is the same after it was restored. ``sent`` is what goes over a line: of chunks
+what differs from those before, compressed. A rival's times and bytes are also said as multiples of ours, as sent. Times are the best of several, since
 a busy machine only adds to them. ``--fast``: no rival but cloudpickle.
 """
 
@@ -317,14 +317,14 @@ def compare(row: Row, rivals: Iterable[type[Rival]], python: Path) -> None:
         if found.added is not None and found.bytes is not None:
             times, size = f"{found.added * 1e3:.1f} ms", f"{found.bytes / 1024:.1f} KiB"
             times = f"{found.waited * 1e3:8.1f} {times:>12}"
-            if ours is not found and ours.added is not None:
+            if ours is not found and ours.added is not None and ours.sent:
                 until = (found.waited, ours.waited), (found.added, ours.added)
                 reply, following = (theirs / max(own, LEAST) for theirs, own in until)
-                ratio = f"{reply:.1f} x, {following:.1f} x ours"
+                ratio = f"{reply:.1f} x, {following:.1f} x, {found.bytes / ours.sent:.1f} x ours"
         bars = verdict(row, found, pickled) if kind is Relay else ""
         notes = ", ".join(found.notes)
         print(
-            f"  {kind.name:<14}+{times:>22}{size:>15}  right: {found.right:<8} {ratio:<24}{bars} {notes}",
+            f"  {kind.name:<14}+{times:>22}{size:>15}  right: {found.right:<8} {ratio:<32}{bars} {notes}",
             flush=True,
         )
 

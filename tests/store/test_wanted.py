@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from relay_kernel.store.chunks import CHUNK, Store, StoreError, digest
-from relay_kernel.store.wanted import AHEAD, Prefetched, Wanted, chunk_data
+from relay_kernel.store.wanted import AHEAD, BaseError, Prefetched, Wanted, chunk_data
 from relay_kernel.wire.message import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -27,9 +28,9 @@ def test_chunks_come_in_the_order_in_which_they_were_asked_for(store: Store) -> 
     for key, data in zip(keys, contents, strict=True):
         store.put(key, data)
     wanted = Wanted(store)
-    wanted.keys.extend(keys[:2])
+    wanted.ask(keys[:2])
     first = wanted.next()
-    wanted.keys.extend(keys[2:])
+    wanted.ask(keys[2:])
     assert [first, wanted.next(), wanted.next()] == [
         Message("chunk", {"key": key}, (data,)) for key, data in zip(keys, contents, strict=True)
     ]
@@ -40,7 +41,7 @@ def test_chunks_come_in_the_order_in_which_they_were_asked_for(store: Store) -> 
 def test_a_chunk_that_cannot_be_read_is_answered_with_the_reason(store: Store, key: str) -> None:
     """Whoever asked would wait for ever otherwise."""
     wanted = Wanted(store)
-    wanted.keys.append(key)
+    wanted.ask([key])
     message = wanted.next()
     assert message
     assert message.head["key"] == key
@@ -62,9 +63,9 @@ class Line:
             self.came.append(message)
         self._changed.set()
 
-    async def gets(self, *keys: str) -> list[Message]:
+    async def gets(self, *keys: str, of: Iterable[Any] = ()) -> list[Message]:
         """Ask, and wait until as many have come."""
-        self.source.keys.extend(keys)
+        self.source.ask(keys, of)
         self._ready()
         async with asyncio.timeout(20):
             while len(self.came) < len(keys):
@@ -86,7 +87,7 @@ class TestPrefetched:
             store.put(key, data)
         came = await Line(store).gets(*keys)
         assert [message.head["key"] for message in came] == keys
-        assert [chunk_data(message) for message in came] == contents
+        assert [chunk_data(message, store) for message in came] == contents
         assert [len(message.parts[0]) < CHUNK for message in came] == [True, False] * (
             len(keys) // 2
         )
@@ -95,29 +96,55 @@ class TestPrefetched:
         store.put(digest(b"well"), b"well")
         came = await Line(store).gets(digest(b"gone"), digest(b"well"))
         assert came[0].head["error"]
-        assert chunk_data(came[1]) == b"well"
+        assert chunk_data(came[1], store) == b"well"
 
     async def test_a_bad_one_that_is_asked_for_again_is_not_told(self, store: Store) -> None:
         bad: list[str] = []
         store.put(digest(b"well"), b"well")
         line = Line(store, on_bad=lambda key: bad.append(key) or True)
-        line.source.keys.append(digest(b"gone"))
+        line.source.ask([digest(b"gone")])
         (came,) = await line.gets(digest(b"well"))
-        assert chunk_data(came) == b"well"
+        assert chunk_data(came, store) == b"well"
         assert bad == [digest(b"gone")]
 
     async def test_what_is_wanted_no_more_does_not_come(self, store: Store) -> None:
         store.put(digest(b"old"), b"old")
         store.put(digest(b"new"), b"new")
         line = Line(store)
-        line.source.keys.append(digest(b"old"))
+        line.source.ask([digest(b"old")])
         assert line.source.next() is None
         line.source.clear()
         (came,) = await line.gets(digest(b"new"))
-        assert chunk_data(came) == b"new"
+        assert chunk_data(came, store) == b"new"
+
+    async def test_one_that_differs_a_little_from_what_is_there_is_small(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        old = random.Random(5).randbytes(CHUNK)
+        new = b"changed" + old[7:]
+        for data in (old, new):
+            store.put(digest(data), data)
+        (came,) = await Line(store).gets(digest(new), of=[digest(old)])
+        assert came.head == {"key": digest(new), "of": digest(old), "zstd": CHUNK}
+        assert len(came.parts[0]) < 200
+        assert chunk_data(came, store) == new
+
+        # Who has lost that meanwhile can tell.
+        with pytest.raises(BaseError):
+            chunk_data(came, Store(tmp_path / "empty"))
+
+    @pytest.mark.parametrize("base", [digest(b"gone"), "../manifest.json", 7])
+    async def test_what_it_may_differ_from_need_not_be_here(
+        self, store: Store, base: object
+    ) -> None:
+        data = random.Random(5).randbytes(CHUNK)
+        store.put(digest(data), data)
+        (came,) = await Line(store).gets(digest(data), of=[base])
+        assert came.head == {"key": digest(data)}
+        assert came.parts == (data,)
 
 
 @pytest.mark.parametrize("size", [-1, CHUNK + 1, "many"])
-def test_a_size_that_no_chunk_has_is_refused(size: object) -> None:
+def test_a_size_that_no_chunk_has_is_refused(store: Store, size: object) -> None:
     with pytest.raises(StoreError, match="claims"):
-        chunk_data(Message("chunk", {"key": digest(b""), "zstd": size}, (b"x",)))
+        chunk_data(Message("chunk", {"key": digest(b""), "zstd": size}, (b"x",)), store)
