@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import linecache
 
-from . import capture, superseded
+from . import capture, superseded, tensorflow_parts
 from .interrupts import uninterrupted
 from .loader import Loader
 from .pickling import Pickler
@@ -71,6 +71,7 @@ def _apply(state, manifest, final):
             state.context.put_late(manifest["context"], problems)
             # Extensions and imports, which may register the same names, have come before.
             state.registered.put(registered, problems)
+            tensorflow_parts.forget_graphs(state)
     with contextlib.closing(Scan(state, Pickler(state, keep=False))) as scan, uninterrupted():
         state.settle(_records(scan, loader, held), scan)
     state.forget_reads()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import sys
 
 from . import mapped, rebuild
@@ -178,14 +179,25 @@ def reduce_subclass(pickler, array):
     root = mapped.root_of(array)
     if root is not None:
         return mapped.reduce_root(array) if root is array else mapped.reduce_view(array, root)
-    known = pickler.plains.get(id(array))
-    if known is None:
-        plain = array.view(sys.modules["numpy"].ndarray)
-        known = pickler.plains[id(array)] = array, plain
-    args = type(array), known[1]
+    args = type(array), _plain(pickler, array, lambda: array.view(sys.modules["numpy"].ndarray))
     # One that is not written to, of a file that is only here: its content is as good.
     own = {name: value for name, value in vars(array).items() if name != "_mmap"}
     return rebuild.array_of, args, own, None, None, rebuild.set_attributes
+
+
+def _plain(pickler, thing, make):
+    known = pickler.plains.get(id(thing))
+    if known is None:
+        known = pickler.plains[id(thing)] = thing, make()
+    return known[1]
+
+
+def reduce_void(pickler, element):
+    """Reduce an element of a structured array, which is a view of it."""
+    if element.base is None or element.dtype.hasobject or not element.dtype.itemsize:
+        return NotImplemented
+    plain = _plain(pickler, element, lambda: sys.modules["numpy"].asarray(element))
+    return operator.getitem, (plain, ())
 
 
 def _memory(array):

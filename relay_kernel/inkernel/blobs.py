@@ -24,8 +24,9 @@ DIGEST = "xxh3" if xxh3_128_digest is not None else "blake2b"
 CHUNK = 1 << 20
 #: Bytes. Shorter blobs travel inside the manifest: a file each would cost more than they hold.
 INLINE = 2048
-#: Chunks from which on it pays to digest them in threads.
-_MANY = 16
+#: Bytes, and how many parts of at least so many, from which on it pays to digest them in threads.
+#: With smaller ones, two threads take turns at the interpreter for longer than they work.
+_LARGE, _MANY = CHUNK // 4, 16
 
 
 class ChunkError(Exception):
@@ -82,11 +83,15 @@ def _parts(memory):
 
 
 def _marks_of(parts):
-    if len(parts) < _MANY:
-        return map(mark, parts)
+    large = [part for part in parts if len(part) >= _LARGE]
     count = _threads()
-    if count == 1:
+    if len(large) < _MANY or count == 1:
         return map(mark, parts)
+    found = _marks_in_threads(large, count)
+    return (next(found) if len(part) >= _LARGE else mark(part) for part in parts)
+
+
+def _marks_in_threads(parts, count):
     # Hashing lets other threads run meanwhile. Each has one long run of parts: handing them out
     # one by one costs as much as the hashing.
     run = -(-len(parts) // count)

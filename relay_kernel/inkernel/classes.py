@@ -30,6 +30,8 @@ _INTERNAL = frozenset(
     ]
 )
 _MEMBER_INTERNAL = frozenset(["_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"])
+#: What a class has by being one, and yet can be given anew.
+_MADE_WITH = ("__name__", "__qualname__", "__bases__")
 _CODE = (types.FunctionType, classmethod, staticmethod, property)
 _MEMBERS = "relay enum members"
 
@@ -115,7 +117,12 @@ def _own_state(cls, cloudpickle):
         state["__annotations_cache__"] = _annotations(cls)
     for name in ("__slots__", "__slotnames__"):
         state.pop(name, None)
-    return {name: value for name, value in state.items() if not _is_slot(cls, value)}
+    own = {name: value for name, value in state.items() if not _is_slot(cls, value)}
+    return {**own, **_made_with(cls)}
+
+
+def _made_with(cls):
+    return {name: getattr(cls, name) for name in _MADE_WITH}
 
 
 def _annotations(cls):
@@ -208,7 +215,7 @@ def set_attributes(cls, attributes):
         elif name == _MEMBERS:
             for member, own in value.items():
                 vars(cls.__members__[member]).update(own)
-        else:
+        elif name not in _MADE_WITH or getattr(cls, name) != value:
             type.__setattr__(cls, sys.intern(name), value)
     if "__firstlineno__" in attributes:
         # Setting __module__ takes it away again.
@@ -231,8 +238,10 @@ def remember(cls):
         for name, value in vars(cls).items()
         if name not in _INTERNAL and not _is_slot(cls, value)
     }
+    made_with = _made_with(cls)
 
     def put_back():
+        set_attributes(cls, made_with)
         if not issubclass(cls, Enum):
             for name, value in before.items():
                 type.__setattr__(cls, name, value)

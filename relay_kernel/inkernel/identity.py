@@ -87,7 +87,7 @@ def proof_of(value):
 
 
 def _of_class(cls):
-    parts = [cls]
+    parts = [cls, cls.__name__, cls.__qualname__, cls.__bases__]
     for name, value in vars(cls).items():
         own = _of_attribute(value)
         if own is None:

@@ -6,9 +6,14 @@ Each function takes the pickler and the object, and returns what ``reducer_overr
 from __future__ import annotations
 
 import copyreg
+import importlib
 import operator
+import sys
 
 from . import rebuild
+
+#: Arrays of JAX, whose home has moved.
+JAX_ARRAYS = tuple((f"jaxlib.{home}", "ArrayImpl") for home in ("_jax", "xla_extension"))
 
 
 def reduce_soup(pickler, soup):
@@ -34,6 +39,21 @@ def reduce_draw(pickler, draw):
 def reduce_system_random(pickler, generator):
     """Reduce a generator that takes its numbers from the system, and so has no state."""
     return type(generator), (), dict(vars(generator)), None, None, rebuild.set_attributes
+
+
+def reduce_jax_array(pickler, array):
+    """Reduce an array of JAX to one of NumPy over the same memory, which leaves the pickle."""
+    if not array.is_fully_addressable:
+        return NotImplemented
+    return jax_array, (sys.modules["numpy"].asarray(array), array.aval.weak_type)
+
+
+def jax_array(values, is_weak):
+    """Return an array of JAX; ``is_weak``: its type gives way to that of others."""
+    made = importlib.import_module("jax").device_put(values)
+    if is_weak:
+        made.aval = made.aval.update(weak_type=True)
+    return made
 
 
 def generic_of(cls):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import copyreg
 import math
 import pickle
@@ -20,6 +21,7 @@ from . import (
     over,
     rebuild,
     reducers,
+    tensorflow_parts,
     tensors,
 )
 from .blobs import INLINE, flat, marks, marks_of_all
@@ -29,8 +31,9 @@ from .memos import memo_of
 from .modules import ModuleRoot
 from .named import NamedRoot
 from .reasons import NEVER, WIDGET
-from .registered.figures import FIGURE, reduce_figure
+from .registered.figures import FIGURE, reduce_callbacks, reduce_figure
 from .registered.handlers import reduce_handler
+from .registered.services import WANDB_RUN, refuse_run
 from .sinks import Digest, Digested, Kept
 
 _NONE = frozenset()
@@ -39,14 +42,20 @@ _SEEDS = "_relay_inkernel.seeds"
 _OF_BASES = {
     WIDGET: reducers.refuse_widget,
     FIGURE: reduce_figure,
-    ("matplotlib.cbook", "CallbackRegistry"): reducers.reduce_callbacks,
+    ("matplotlib.cbook", "CallbackRegistry"): reduce_callbacks,
     ("logging", "Handler"): reduce_handler,
     ("threading", "Thread"): reducers.refuse,
     ("subprocess", "Popen"): reducers.refuse,
     ("concurrent.futures._base", "Future"): idle.reduce_future,
+    WANDB_RUN: refuse_run,
     ("torch", "Tensor"): tensors.reduce_tensor,
     ("bs4", "BeautifulSoup"): of_libraries.reduce_soup,
+    **dict.fromkeys(of_libraries.JAX_ARRAYS, of_libraries.reduce_jax_array),
+    tensorflow_parts.FUNCTION: tensorflow_parts.reduce_function,
+    tensorflow_parts.DEFAULT_STRATEGY: tensorflow_parts.reduce_default_strategy,
     keras_models.SAVEABLE: keras_models.reduce_saveable,
+    keras_models.TRACKER: keras_models.reduce_tracker,
+    **dict.fromkeys(keras_models.TRACKED, keras_models.reduce_tracked),
     ("PIL.ImageDraw", "ImageDraw"): of_libraries.reduce_draw,
     ("random", "SystemRandom"): of_libraries.reduce_system_random,
     ("polars.series.series", "Series"): frames.reduce_series,
@@ -116,8 +125,9 @@ class Pickler(pickle.Pickler):
         #: id -> namespace, of functions that run in a dict of their own
         self.foreign = {}
         self.globals_ref, self.storages, self.plains = {}, {}, {}
+        #: what is packed behind the value, so that a chain of any length takes no stack
+        self.later = []
         self.sharing = arrays.Sharing()
-        self.keras_parts = keras_models.Parts(self.user_ns)
 
     def _forget(self, views):
         self.memo = self._seeds
@@ -127,6 +137,7 @@ class Pickler(pickle.Pickler):
         self.classes = self.classes and set()
         self.files = self.files and set()
         self.storages = self.storages and {}
+        self.later = self.later and []
         self.globals_ref = self.globals_ref and {}
         self.foreign = self.foreign and {}
         self.bare_cells = self.bare_cells and set()
@@ -188,6 +199,9 @@ class Pickler(pickle.Pickler):
         self._forget(views)
         try:
             self.dump(value)
+            while self.later:
+                value, self.later = self.later, []
+                self.dump(value)
         except (Exception, KeyboardInterrupt, TooLong):
             raise
         except BaseException as error:
@@ -361,6 +375,7 @@ def _make_reducers(state):
     numpy = sys.modules.get("numpy")
     if hasattr(numpy, "ndarray"):
         table[numpy.ndarray] = arrays.reduce_array
+        table[numpy.void] = table[numpy.record] = arrays.reduce_void
     table[memoryview] = arrays.reduce_memoryview
     pandas = sys.modules.get("pandas")
     if int(getattr(pandas, "__version__", "0").split(".")[0]) >= 3:
@@ -412,4 +427,8 @@ class Unpickler(pickle.Unpickler):
             Exception: anything; unpacking runs code of the user and of libraries.
         """
         self.load()
-        return self.load()
+        value = self.load()
+        with contextlib.suppress(EOFError):
+            while True:
+                self.load()
+        return value

@@ -176,18 +176,6 @@ def reduce_struct(pickler, made):
     return struct.Struct, (made.format,)
 
 
-def reduce_callbacks(pickler, registry):
-    """Reduce a matplotlib CallbackRegistry, whose own way of packing uses up a number each time.
-
-    The number is put back, so that a figure that nobody touched packs the same again.
-    """
-    reduced = registry.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-    used = reduced[2].get("_cid_gen") if isinstance(reduced[2], dict) else None
-    if isinstance(used, int):
-        registry._cid_gen = itertools.count(used)
-    return reduced
-
-
 def reduce_exception(pickler, error):
     """Reduce an exception with its causes, and the lines that its traceback shows.
 

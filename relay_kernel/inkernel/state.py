@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import itertools
 import sys
+import weakref
 
 from . import bundles
 from .blobs import ChunkStore
@@ -83,6 +84,8 @@ class Kernel:
         self.bundles = []
         #: id of a torch storage on the CPU -> (weak reference to it, the device it came from)
         self.devices = {}
+        #: functions of TensorFlow that were packed here
+        self.traced = weakref.WeakSet()
         #: which libraries there were, and the table of reducers for them
         self.reducers = None
         #: what the manifest says of the records, until they change

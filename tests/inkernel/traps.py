@@ -1630,6 +1630,86 @@ match = re.match('(a)(b)', 'ab'); other = [match]; system = random.SystemRandom(
 a = 1
 ---
 assert other[0] is match and match.group(2) == 'b' and 0 <= system.random() < 1
+
+# bases that are given anew
+class A:
+    def who(self): return 'A'
+class B:
+    def who(self): return 'B'
+class K(A): pass
+k = K(); first = k.who()
+---
+K.__bases__ = (B,); K.__name__ = 'Renamed'; K.__qualname__ = 'Renamed'; second = k.who()
+---
+x = 1
+---
+assert (first, second) == ('A', 'B') and k.who() == 'B' and K.__bases__ == (B,) and isinstance(k, B)
+assert K.__name__ == 'Renamed' and 'Renamed' in repr(k), K
+class D(K): pass
+assert D().who() == 'B'
+
+# elements of structured arrays are views
+import numpy as np
+s = np.zeros(4, dtype=[('a', 'i4'), ('b', 'f8')]); one = s[1]; rec = np.rec.array([(1, 2.5), (3, 4.5)], dtype=s.dtype); last = rec[1]
+own = np.void(b'abc'); copied = s[2].copy()
+---
+one['a'] = 5; last.b = 9
+---
+s[1]['b'] = 7; y = 1; copied['a'] = 77
+---
+assert s['a'][1] == 5 and one['b'] == 7 and rec.b[1] == 9 and type(last) is np.record and own.tobytes() == b'abc'
+one['a'] = 8; rec[1].a = 11
+assert s[1]['a'] == 8 and last.a == 11 and s[2]['a'] == 0 and copied['a'] == 77
+
+# what is done about exceptions of a kind
+seen = []
+def handler(self, etype, value, tb, tb_offset=None):
+    seen.append(str(value)); return []
+get_ipython().set_custom_exc((ZeroDivisionError,), handler)
+---
+x = 1
+---
+import contextlib, io
+with contextlib.redirect_stdout(io.StringIO()): get_ipython().run_cell('1/0')
+assert seen == ['division by zero'], seen
+get_ipython().set_custom_exc((), None)
+
+# a finder of modules
+import sys, types, importlib.machinery
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'found_by_a_hook': return importlib.machinery.ModuleSpec(name, self)
+    def create_module(self, spec): return None
+    def exec_module(self, module): module.answer = 42
+finder = Finder(); sys.meta_path.insert(0, finder); n = len(sys.meta_path)
+---
+x = 1
+---
+import found_by_a_hook
+assert found_by_a_hook.answer == 42 and sys.meta_path[0] is finder
+sys.meta_path.remove(finder); del sys.modules['found_by_a_hook']
+
+# functions that a figure calls
+import matplotlib; matplotlib.use('agg')
+import matplotlib.pyplot as plt
+from matplotlib.widgets import Slider
+fig, (ax, low) = plt.subplots(2); calls = []
+def moved(axes): calls.append(('x', axes is ax))
+cid = ax.callbacks.connect('xlim_changed', moved)
+key = fig.canvas.mpl_connect('key_press_event', lambda event: calls.append('key'))
+slider = Slider(low, 'a', 0, 10, valinit=3); slider.on_changed(lambda v: calls.append(('s', v)))
+---
+ax.set_xlim(0, 5)
+---
+slider.set_val(4)
+---
+ax.set_xlim(0, 6); slider.set_val(5)
+assert calls == [('x', True), ('s', 4), ('x', True), ('s', 5)], calls
+from matplotlib.backend_bases import KeyEvent
+fig.canvas.callbacks.process('key_press_event', KeyEvent('key_press_event', fig.canvas, 'a'))
+assert calls[-1] == 'key'
+ax.callbacks.disconnect(cid); ax.set_xlim(0, 9); assert len(calls) == 5
+plt.close('all')
 """
 
 

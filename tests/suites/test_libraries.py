@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.inkernel.rig import Pair
 from tests.inkernel.traps import read_traps
 from tests.suites.pythons import environment, interpreters, sys_minor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.inkernel.rig import Pair
 
 #: pandas stands for those that change the classes of another when they are imported.
 WANTED = (
     *("ipykernel", "pandas", "altair", "plotly", "bokeh", "holoviews", "hvplot", "xarray", "dask"),
-    *("jax", "nest_asyncio", "rich", "structlog", "mpmath", "fastapi", "pydantic", "keras"),
-    *("beautifulsoup4", "pillow", "matplotlib"),
+    *("jax", "nest_asyncio", "rich", "structlog", "mpmath", "fastapi", "pydantic"),
+    *("beautifulsoup4", "pillow", "matplotlib", "duckdb", "jupysql", "mlflow-skinny", "wandb"),
 )
 
 #: Where each cell runs, and the check twice: a switch after every cell.
@@ -208,26 +208,18 @@ draw.rectangle([0, 0, 5, 5], fill='blue')
 draw.rectangle([10, 10, 12, 12], fill='white')
 assert (picture.getpixel((1, 1)), picture.getpixel((11, 11))) == ((0, 0, 255), (255, 255, 255))
 
-# a model of keras, layers of it, and its optimizer
-import os; os.environ['KERAS_BACKEND'] = 'jax'
-import keras, numpy as np
-keras.config.disable_interactive_logging()
-base = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)]); base.trainable = False
-class Sum(keras.layers.Layer):
-    def call(self, x): return keras.ops.sum(x, axis=-1, keepdims=True)
-def loss(y, p): return keras.ops.mean((y - p) ** 2)
-model = keras.Sequential([keras.Input((3,)), base, keras.layers.Dense(1), Sum()])
-adam = keras.optimizers.Adam(.01); model.compile(adam, loss); dense = base.layers[0]
+# arrays of jax
+import jax, jax.numpy as jnp, numpy as np
+a = jnp.arange(5_000.0); view = np.asarray(a)
+held = {'a': a, 'i': jnp.int8(3), 'bool': jnp.array([True])}
+half = jnp.ones((3,), jnp.bfloat16); weak = jax.jit(lambda: 3.0)(); empty = jnp.zeros((0, 2))
+key = jax.random.key(0)
 ---
-x, y = np.ones((4, 3)), np.ones(4); kernel = dense.get_weights()[0]
-_ = model.fit(x, y, epochs=2)
+key, part = jax.random.split(key); b = a.at[0].set(5)
 ---
-assert model.layers[0] is base and base.layers[0] is dense and model.optimizer is adam
-assert type(model.layers[2]) is Sum and not dense.trainable_weights
-assert int(adam.iterations) == 2
-again = keras.optimizers.SGD(.1); base.trainable = True; model.compile(again, loss)
-_ = model.fit(x, y); assert not np.allclose(dense.get_weights()[0], kernel)
-base.trainable = False; model.compile(adam, loss)
+assert held['a'] is a and b[0] == 5 and half.dtype == (weak + half).dtype == jnp.bfloat16
+assert view[3] == 3 and held['i'].dtype == jnp.int8 and held['bool'].dtype == bool
+assert empty.shape == (0, 2) and jax.random.normal(part, (2,)).shape == (2,)
 """)
 
 
@@ -238,13 +230,33 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment(folder / "env", interpreters()[sys_minor()], *WANTED).python
 
 
-@pytest.fixture
-def pair(python: Path, tmp_path: Path) -> Iterator[Pair]:
-    """Two kernels in which nothing is imported yet."""
-    pair = Pair(tmp_path, python)
-    pair.a.patience = pair.b.patience = 120
-    yield pair
-    pair.stop()
+#: Cells -> what they leave at a library, in no variable -> what its reason tells to do.
+SERVICES = {
+    "import duckdb; r = duckdb.sql('create table t as select 42 as x')": (
+        *("tables of DuckDB's default connection", "`duckdb.connect` a file"),
+    ),
+    "import os; os.environ['MLFLOW_ALLOW_FILE_STORE'] = 'true'; import mlflow\n"
+    "mlflow.set_tracking_uri('file:@DIR@/runs'); r = mlflow.start_run()": (
+        *("the run of MLflow", "mlflow.start_run(run_id=…)"),
+    ),
+    "import wandb; r = wandb.init(mode='disabled', dir='@DIR@')": (
+        *("the run of Weights & Biases", "wandb.init(id=…, resume='must')"),
+    ),
+    "get_ipython().run_line_magic('load_ext', 'sql')\n%sql sqlite://\nr = 1": (
+        *("the connection of %sql", "connect again"),
+    ),
+}
+
+
+@pytest.mark.parametrize("cell", SERVICES)
+def test_what_a_library_keeps_on_one_machine_is_told(pair: Pair, cell: str, tmp_path: Path) -> None:
+    name, advice = SERVICES[cell]
+    pair.cell("x = 1")
+    told = pair.cell(cell.replace("@DIR@", str(tmp_path)))["left_behind"]
+    assert advice in told[name]["reason"]
+    assert "Staying" not in told[name]["type"]
+    assert pair.cell("x = 2")["left_behind"] == told
+    pair.a.check("assert x == 2")
 
 
 @pytest.mark.parametrize("name", TRAPS)

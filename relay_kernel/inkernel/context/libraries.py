@@ -6,6 +6,7 @@ is set as values for JSON, and sets it through the library's own door, where it 
 
 from __future__ import annotations
 
+import collections
 import functools
 import importlib
 import sys
@@ -206,6 +207,16 @@ def _set_start_method(shell, multiprocessing, wire):
     multiprocessing.set_start_method(wire, force=True)
 
 
+def _get_keras_names(shell, state):
+    return dict(state.get_global_attribute("object_name_uids", {})) or None
+
+
+def _set_keras_names(shell, state, wire):
+    names = state.get_global_attribute("object_name_uids", collections.defaultdict(int), True)
+    names.clear()
+    names.update(wire)
+
+
 #: What values may be made by while they are unpacked.
 EARLY = (Setup("jax", "jax", _get_jax, _set_jax),)
 LATE = (
@@ -217,6 +228,9 @@ LATE = (
     Setup("dask", "dask.config", _get_dask, _set_dask),
     Setup("csv", "csv", _get_csv, _set_csv),
     Setup("start_method", "multiprocessing", _get_start_method, _set_start_method),
+    Setup(
+        "keras_names", "keras.src.backend.common.global_state", _get_keras_names, _set_keras_names
+    ),
     Setup("nest_asyncio", "nest_asyncio", _get_nest_asyncio, _set_nest_asyncio),
     Setup("rich_pretty", "rich.pretty", _get_rich_pretty, _set_rich_pretty),
     Setup("rich_traceback", "rich.traceback", _get_rich_traceback, _set_rich_traceback),

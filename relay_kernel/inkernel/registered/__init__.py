@@ -12,8 +12,9 @@ import contextlib
 
 from ..reasons import one_line
 from ..tombstone import LeftBehind
-from .callbacks import Callbacks, Transformers
+from .callbacks import Callbacks, ImportHooks, Transformers
 from .contents import Contents
+from .exceptions import ExceptionHandler
 from .figures import Figures
 from .formatters import Formatters
 from .handlers import LogHandlers
@@ -21,6 +22,7 @@ from .magics import Magics
 from .options import Options
 from .patches import Patches
 from .recipes import Recipes
+from .services import Services
 from .setups import SetUps
 from .signals import Signals
 from .warning_filters import WarningFilters
@@ -29,6 +31,8 @@ _KINDS = (
     Magics,
     Callbacks,
     Transformers,
+    ImportHooks,
+    ExceptionHandler,
     Formatters,
     LogHandlers,
     WarningFilters,
@@ -36,6 +40,7 @@ _KINDS = (
     Options,
     Figures,
     Signals,
+    Services,
 )
 
 

@@ -1,6 +1,8 @@
-"""Functions that the user has called around each cell, and on its code."""
+"""Functions that the user has called around each cell, on its code, and when it imports."""
 
 from __future__ import annotations
+
+import sys
 
 from .table import Table, here
 
@@ -61,3 +63,13 @@ class Transformers(Listed):
     def lists(self):
         """Return attribute of the shell -> transformers."""
         return {name: getattr(self.state.shell, name) for name in self._NAMES}
+
+
+class ImportHooks(Listed):
+    """What finds modules before, or behind, Python's own ways do."""
+
+    name = "import hook "
+
+    def lists(self):
+        """Return attribute of ``sys`` -> finders."""
+        return {name: getattr(sys, name) for name in ("meta_path", "path_hooks")}

@@ -6,13 +6,15 @@ Where they are drawn inline, pyplot closes them at the end of each cell, so ther
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
+import itertools
 import pickle
 import sys
 
 from ..context.pyplot import FILES
 from ..reasons import StaysError
-from .table import Table, here
+from .table import Table, here, is_users
 
 #: Base class of all figures.
 FIGURE = ("matplotlib.figure", "Figure")
@@ -105,3 +107,34 @@ def reduce_figure(pickler, figure):
     if isinstance(reduced, tuple) and len(reduced) > 2 and isinstance(reduced[2], dict):
         reduced[2].pop("_restore_to_pylab", None)
     return reduced
+
+
+def _calls_users(state, function):
+    # A slider, say, has a function of its own call the one that it was given.
+    held = gc.get_referents(*(getattr(function, "__closure__", None) or ()))
+    return any(is_users(state, each) for each in (function, *held) if callable(each))
+
+
+def reduce_callbacks(pickler, registry):
+    """Reduce a registry of callbacks, with those of the user, which its own way leaves out.
+
+    That way also uses up a number each time. It is put back, so that a figure that nobody touched
+    packs the same again.
+    """
+    reduced = registry.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    state = reduced[2]
+    if not isinstance(state, dict) or not isinstance(state.get("_cid_gen"), int):
+        return reduced
+    registry._cid_gen = itertools.count(state["_cid_gen"])
+    users = {
+        signal: {
+            cid: function
+            for cid, proxy in own.items()
+            if (function := proxy()) is not None and _calls_users(pickler.state, function)
+        }
+        for signal, own in registry.callbacks.items()
+    }
+    callbacks = {
+        signal: {**own, **users.get(signal, {})} for signal, own in state["callbacks"].items()
+    }
+    return (*reduced[:2], {**state, "callbacks": callbacks}, *reduced[3:])

@@ -41,13 +41,8 @@ class Table:
         raise NotImplementedError
 
     def is_users(self, thing):
-        """Return whether the code of a callable is of the notebook or of a user's module."""
-        home = _home(thing)
-        if home == "__main__":
-            return True
-        if home in self.state.shell.extension_manager.loaded:
-            return False
-        return self.state.modules.owns(home)
+        """Return whether a callable is of the user, see below."""
+        return is_users(self.state, thing)
 
 
 class CellReader(Table):
@@ -77,6 +72,16 @@ class CellReader(Table):
     def pass_over(self):
         """Take the cells that other kernels have run for seen: they did nothing here."""
         self._seen = len(self._cells)
+
+
+def is_users(state, thing):
+    """Return whether the code of a callable is of the notebook or of a user's module."""
+    home = _home(thing)
+    if home == "__main__":
+        return True
+    if home in state.shell.extension_manager.loaded:
+        return False
+    return state.modules.owns(home)
 
 
 def _home(thing):
