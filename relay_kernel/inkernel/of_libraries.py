@@ -56,6 +56,13 @@ def jax_array(values, is_weak):
     return made
 
 
+def reduce_molecule(pickler, molecule):
+    """Reduce a molecule of RDKit with its properties, which its own way leaves out."""
+    every = sys.modules["rdkit.Chem.rdchem"].PropertyPickleOptions.AllProps
+    own = dict(vars(molecule))
+    return type(molecule), (molecule.ToBinary(int(every)),), own, None, None, rebuild.set_attributes
+
+
 def generic_of(cls):
     """Return (class, arguments) for what pydantic made of a generic model; else None.
 

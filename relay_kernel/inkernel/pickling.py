@@ -50,6 +50,7 @@ _OF_BASES = {
     WANDB_RUN: refuse_run,
     ("torch", "Tensor"): tensors.reduce_tensor,
     ("bs4", "BeautifulSoup"): of_libraries.reduce_soup,
+    ("rdkit.Chem.rdchem", "Mol"): of_libraries.reduce_molecule,
     **dict.fromkeys(of_libraries.JAX_ARRAYS, of_libraries.reduce_jax_array),
     tensorflow_parts.FUNCTION: tensorflow_parts.reduce_function,
     tensorflow_parts.DEFAULT_STRATEGY: tensorflow_parts.reduce_default_strategy,

@@ -117,3 +117,31 @@ def test_a_tensor_from_a_gpu_can_be_used_without_one(pair: Pair) -> None:
     pair.a.run("import os; os.environ['CUDA_VISIBLE_DEVICES'] = ''")
     pair.cell("import torch\na = torch.ones(5000, device='cuda')")
     pair.a.check("assert a.sum() == 5000")
+
+
+def test_what_a_library_keeps_by_calls_alone_goes_on(pair: Pair) -> None:
+    """Pyro's parameters would begin anew, and the optimizer would step others."""
+    pytest.importorskip("pyro")
+    begin = """
+import pyro, torch
+from pyro import distributions as of
+from pyro.infer import SVI, Trace_ELBO
+def model(data): pyro.sample("o", of.Normal(pyro.sample("m", of.Normal(0, 1)), 1), obs=data)
+def guide(data): pyro.sample("m", of.Normal(pyro.param("loc", torch.tensor(0.0)), 1))
+data, svi = torch.tensor(2.0), SVI(model, guide, pyro.optim.Adam({"lr": 0.1}), Trace_ELBO())
+"""
+    go_on = "for _ in range(5): _ = svi.step(data)\nloc = pyro.param('loc').item()"
+    same = (
+        "assert pyro.param('loc').item() == loc and [*svi.optim.optim_objs] == [pyro.param('loc')]"
+    )
+    further = f"before = loc\n{go_on}\nassert loc > before"
+    cells = [begin + go_on, same, further, same]
+    for number, (cell, place) in enumerate(zip(cells, "baba", strict=True)):
+        here = getattr(pair, place)
+        if number:
+            there = pair.b if place == "a" else pair.a
+            assert not here.apply(there.capture())
+        here.check(cell)
+    pair.a.check("pyro.clear_param_store()")
+    pair.b.apply(pair.a.capture())
+    pair.b.check("assert not len(pyro.get_param_store())")

@@ -101,6 +101,16 @@ assert len(net.trainable_variables) == 7
 assert not np.allclose(net.predict(x), before) and int(net.optimizer.iterations) == steps + 2
 assert history.model is net
 
+# random numbers
+import keras
+def draw(): return float(keras.ops.convert_to_numpy(keras.random.normal(())))
+keras.utils.set_random_seed(4); expected = [draw() for _ in range(4)]
+keras.utils.set_random_seed(4); drawn = [draw()]
+---
+drawn.append(draw())
+---
+drawn.append(draw()); assert drawn == expected[:len(drawn)]
+
 # a measure that is half done
 import keras
 mean = keras.metrics.Mean(); mean.update_state([1., 2.])
@@ -127,6 +137,17 @@ y, z = f(tf.constant([1.0, 2.0])), module(tf.constant(4.0))
 ---
 v.assign_add([3, 3]); _ = module.w.assign(5.0); ones = tf.constant([1.0, 1.0])
 assert f(ones).numpy().tolist() == v.numpy().tolist() and float(module(tf.constant(2.0))) == 10
+
+# random numbers, from a seed and of a generator
+import tensorflow as tf
+def own(): return float(tf.random.get_global_generator().normal(()))
+def begin(): tf.random.set_seed(3); tf.random.set_global_generator(tf.random.Generator.from_seed(5))
+begin(); expected = [(float(tf.random.normal(())), own()) for _ in range(4)]
+begin(); drawn = [(float(tf.random.normal(())), own())]
+---
+drawn.append((float(tf.random.normal(())), own()))
+---
+drawn.append((float(tf.random.normal(())), own())); assert drawn == expected[:len(drawn)]
 
 # a loop of training, with an optimizer of no model
 import tensorflow as tf, keras, numpy as np

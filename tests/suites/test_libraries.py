@@ -19,6 +19,7 @@ WANTED = (
     *("ipykernel", "pandas", "altair", "plotly", "bokeh", "holoviews", "hvplot", "xarray", "dask"),
     *("jax", "nest_asyncio", "rich", "structlog", "mpmath", "fastapi", "pydantic"),
     *("beautifulsoup4", "pillow", "matplotlib", "duckdb", "jupysql", "mlflow-skinny", "wandb"),
+    "rdkit",
 )
 
 #: Where each cell runs, and the check twice: a switch after every cell.
@@ -207,6 +208,16 @@ draw.rectangle([0, 0, 5, 5], fill='blue')
 ---
 draw.rectangle([10, 10, 12, 12], fill='white')
 assert (picture.getpixel((1, 1)), picture.getpixel((11, 11))) == ((0, 0, 255), (255, 255, 255))
+
+# molecules and their properties
+from rdkit import Chem
+mol = Chem.MolFromSmiles('CCO'); mol.SetProp('k', 'v'); mol.GetAtomWithIdx(0).SetProp('a', 'b')
+mol.note = [1]; same = [mol, mol]; other = Chem.RWMol(mol)
+---
+mol.SetIntProp('n', 3)
+---
+assert same[0] is same[1] is mol and (mol.GetProp('k'), mol.GetIntProp('n')) == ('v', 3)
+assert mol.GetAtomWithIdx(0).GetProp('a') == 'b' and mol.note == [1] and type(other) is Chem.RWMol
 
 # arrays of jax
 import jax, jax.numpy as jnp, numpy as np

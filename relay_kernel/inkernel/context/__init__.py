@@ -24,6 +24,7 @@ from . import (
     pyplot,
     shell,
     sources,
+    tensor_generators,
 )
 from .section import NotHere
 
@@ -48,6 +49,8 @@ _LATE = (
     *(options.NumpyPrint, options.TorchPrint, options.Pandas, options.Sklearn),
     *(pyplot.Pyplot, options.Matplotlib, options.Colormaps, options.Inline),
     *(functools.partial(libraries.Library, setup=each) for each in libraries.LATE),
+    # It may draw from ``random`` to begin.
+    *(tensor_generators.KerasRandom, tensor_generators.TensorflowRandom),
     *(generators.Random, generators.NumpyRandom, generators.TorchRandom),
     *(generators.TorchCudaRandom, generators.LibraryRandom),
 )

@@ -25,6 +25,7 @@ from .recipes import Recipes
 from .services import Services
 from .setups import SetUps
 from .signals import Signals
+from .stores import Stores
 from .warning_filters import WarningFilters
 
 _KINDS = (
@@ -41,6 +42,7 @@ _KINDS = (
     Figures,
     Signals,
     Services,
+    Stores,
 )
 
 
