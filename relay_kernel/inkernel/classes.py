@@ -34,6 +34,8 @@ _MEMBER_INTERNAL = frozenset(["_value_", "_name_", "__objclass__", "_sort_order_
 _MADE_WITH = ("__name__", "__qualname__", "__bases__")
 _CODE = (types.FunctionType, classmethod, staticmethod, property)
 _MEMBERS = "relay enum members"
+#: Classes of libraries whose hook tells others of a subclass, which has nothing in it yet.
+_TELL_OTHERS = {("flax.struct", "PyTreeNode")}
 
 
 class ClassTable:
@@ -195,7 +197,8 @@ def _native_new(meta):
 def _without_subclass_hooks(bases, table):
     hooks = {}
     for base in {each for parent in bases for each in parent.__mro__}:
-        if table.owns(base) and "__init_subclass__" in vars(base):
+        hooked = table.owns(base) or (base.__module__, base.__name__) in _TELL_OTHERS
+        if hooked and "__init_subclass__" in vars(base):
             hooks[base] = vars(base)["__init_subclass__"]
     for base in hooks:
         type.__setattr__(base, "__init_subclass__", classmethod(lambda cls, **_: None))

@@ -19,7 +19,7 @@ WANTED = (
     *("ipykernel", "pandas", "altair", "plotly", "bokeh", "holoviews", "hvplot", "xarray", "dask"),
     *("jax", "nest_asyncio", "rich", "structlog", "mpmath", "fastapi", "pydantic"),
     *("beautifulsoup4", "pillow", "matplotlib", "duckdb", "jupysql", "mlflow-skinny", "wandb"),
-    "rdkit",
+    *("rdkit", "flax", "equinox"),
 )
 
 #: Where each cell runs, and the check twice: a switch after every cell.
@@ -208,6 +208,53 @@ draw.rectangle([0, 0, 5, 5], fill='blue')
 ---
 draw.rectangle([10, 10, 12, 12], fill='white')
 assert (picture.getpixel((1, 1)), picture.getpixel((11, 11))) == ((0, 0, 255), (255, 255, 255))
+
+# states of training that JAX takes apart, of flax
+import jax, jax.numpy as jnp, optax, flax.linen as nn
+from flax import serialization, struct
+from flax.training import train_state
+class State(train_state.TrainState):
+    counts: dict
+@struct.dataclass
+class Box:
+    a: jax.Array
+    n: int = struct.field(pytree_node=False, default=3)
+net, x, box = nn.Dense(1), jnp.ones((4, 3)), Box(jnp.ones(2))
+weights = net.init(jax.random.key(0), x)
+counts = {'m': jnp.zeros(2)}; adam = optax.adam(.1)
+state = State.create(apply_fn=net.apply, params=weights, tx=adam, counts=counts)
+@jax.jit
+def step(state, x):
+    loss = lambda weights: jnp.mean((state.apply_fn(weights, x) - 1) ** 2)
+    now, slope = jax.value_and_grad(loss)(state.params)
+    return state.apply_gradients(grads=slope), now
+state, now = step(state, x); losses = [float(now)]
+---
+state, now = step(state, x); losses.append(float(now)); box = box.replace(a=box.a + 1)
+---
+state, now = step(state, x); losses.append(float(now)); assert int(state.step) == len(losses)
+assert losses[-1] < losses[0] and jax.tree.map(lambda leaf: leaf * 2, box).a[0] == 4 and box.n == 3
+said = serialization.to_state_dict(state); assert set(said) >= {'params', 'counts', 'step'}
+path = jax.tree_util.tree_flatten_with_path(box)[0][0][0]; assert jax.tree_util.keystr(path) == '.a'
+
+# modules of equinox
+import jax, jax.numpy as jnp, equinox as eqx
+class Line(eqx.Module):
+    w: jax.Array
+    n: int = eqx.field(static=True)
+    def __init__(self, n): self.w = jnp.ones(n); self.n = n
+    def __call__(self, x): return jnp.dot(self.w, x)
+line, x = Line(3), jnp.ones(3); losses = []
+@eqx.filter_jit
+def step(line, x):
+    now, slope = eqx.filter_value_and_grad(lambda line: (line(x) - 1) ** 2)(line)
+    return jax.tree.map(lambda old, by: old - .1 * by, line, slope), now
+line, now = step(line, x); losses.append(float(now))
+---
+line, now = step(line, x); losses.append(float(now)); other = Line(2)
+---
+line, now = step(line, x); losses.append(float(now)); assert losses[-1] < losses[0]
+assert Line(2) == other and type(other) is Line and len(jax.tree.leaves(line)) == 1
 
 # molecules and their properties
 from rdkit import Chem

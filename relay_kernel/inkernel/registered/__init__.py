@@ -21,6 +21,7 @@ from .handlers import LogHandlers
 from .magics import Magics
 from .options import Options
 from .patches import Patches
+from .pytrees import Pytrees
 from .recipes import Recipes
 from .services import Services
 from .setups import SetUps
@@ -43,6 +44,7 @@ _KINDS = (
     Signals,
     Services,
     Stores,
+    Pytrees,
 )
 
 
