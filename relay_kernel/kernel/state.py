@@ -95,6 +95,7 @@ class StateMover:
         self._ended = asyncio.Event()
         self._fills: dict[str, asyncio.TimerHandle] = {}
         self._filling: dict[str, Snapshot] = {}
+        #: What the agents of other machines have.
         self._held: dict[str, Snapshot] = {}
         self._healer = Healer(primary, lambda name, order: links[name].send(order), self.wanted)
         self._wanted: dict[str, Wanted] = {}
@@ -136,8 +137,9 @@ class StateMover:
         self._coming = self._newest = snapshot
         self._keep()
         if missing:
-            here = self._whole or Snapshot("", 0, 0, [], b"", set())
-            self._links[target].send(want(missing, manifest, here.manifest, here.keys))
+            whole = self._whole
+            here = (whole.manifest, whole.keys) if whole else (b"", [])
+            self._links[target].send(want(missing, manifest, *here))
         else:
             self._arrived()
 
@@ -327,7 +329,8 @@ class StateMover:
 
     def applied(self, target: str, head: dict[str, Any]) -> None:
         """The kernel at ``target`` took a snapshot over."""
-        if filled := self._filling.pop(target, None):
+        filled = self._filling.pop(target, None)
+        if filled and target != LOCAL:
             self._held[target] = filled
         self.problems[target] = head["problems"]
         self.parked[target] = head.get("parked", {})

@@ -21,11 +21,12 @@ class TensorflowRandom(Section):
     def take(self):
         """Return a blob of seed and state, and of algorithm and state; nothing without a seed."""
         context = getattr(sys.modules.get(_CONTEXT), "context", None)
-        if context is None:
+        stateful = sys.modules.get(_STATEFUL)
+        if context is None or stateful is None:
             return None
         seed, own = context()._seed, getattr(context(), "_rng", None)
         seeded = None if seed is None or own is None else (seed, own.getstate())
-        generator = sys.modules[_STATEFUL].global_generator
+        generator = stateful.global_generator
         if generator is not None:
             generator = int(generator.algorithm), generator.state.numpy().tolist()
         return self.pack((seeded, generator)) if seeded or generator else None
@@ -57,7 +58,7 @@ class KerasRandom(Section):
         if not hasattr(module, "get_global_attribute"):
             return None
         generator = module.get_global_attribute("global_seed_generator")
-        if generator is None:
+        if generator is None or "keras" not in sys.modules:
             return None
         return sys.modules["keras"].ops.convert_to_numpy(generator.state).tolist()
 

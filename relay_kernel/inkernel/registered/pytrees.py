@@ -31,12 +31,12 @@ class Pytrees(Table):
         known = getattr(sys.modules.get(_TREES), "_registry", None)
         if known is None:
             return {}
-        named = self.state.user_ns.copy().items()
-        classes = {n: each for n, each in named if isinstance(each, type) and each in known}
+        # By its id: a class may have a metaclass of the user's, who says what is equal.
+        ways = {id(cls): way for cls, way in known.items()}
         return {
-            self.name + name: (each, tuple(known[each]), _notes(each))
-            for name, each in classes.items()
-            if self.is_users(each)
+            self.name + name: (each, tuple(ways[id(each)]), _notes(each))
+            for name, each in self.state.user_ns.copy().items()
+            if id(each) in ways and self.is_users(each)
         }
 
     def put(self, values):

@@ -5,6 +5,7 @@ It stays there. Nobody would be told of it otherwise: code that uses it names th
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from ..reasons import StaysError
@@ -17,6 +18,8 @@ WANDB_RUN = ("wandb.sdk.wandb_run", "Run")
 
 class Services(Table):
     """Tables, runs and connections that a library keeps by itself, a row each."""
+
+    name = "what libraries keep"
 
     def __init__(self, state):
         super().__init__(state)
@@ -31,7 +34,11 @@ class Services(Table):
         """Return name -> what stands for it."""
         found, stands = {}, {}
         for name, (module, get, reason) in _ROWS.items():
-            thing = get(sys.modules[module]) if module in sys.modules else None
+            thing = None
+            if module in sys.modules:
+                # What is closed, say, holds nothing any more.
+                with contextlib.suppress(Exception):
+                    thing = get(sys.modules[module])
             if thing is not None:
                 known = self._stands.get(id(thing)) or _stand_for(thing, reason)
                 found[name] = stands[id(thing)] = known

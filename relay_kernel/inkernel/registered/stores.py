@@ -17,6 +17,8 @@ _ROWS = {"parameters of pyro": ("pyro.poutine.runtime", "_PYRO_PARAM_STORE")}
 class Stores(Table):
     """The attributes of such objects, a row each."""
 
+    name = "what libraries keep of yours"
+
     def has(self, key):
         """Return whether a key is of this table."""
         return key in _ROWS
