@@ -23,7 +23,7 @@ _SAMPLE = 32 << 10
 #: The fastest. On tables and pickles the higher levels gain a tenth, and take twice as long.
 _LEVEL = 1
 #: How far content may have moved since, where it is judged by samples.
-_MOVED = 64 << 10
+_MOVED = 128 << 10
 #: Logarithms of bytes that can be looked back at, and of places that are remembered in them. The
 #: level's own are for a stream: it would not find its way through a mebibyte.
 _LOOK_BACK, _PLACES = 21, 17

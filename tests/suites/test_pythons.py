@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import os
 import sys
+import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from tests.suites.retarget import write_spec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from relay_kernel.settings.paths import Places
 
@@ -146,8 +147,13 @@ async def check_what_a_user_does(notebook: Notebook) -> None:
     assert "itertools" in completed["content"]["matches"]
     inspected = await notebook.ask("inspect_request", {"code": "open", "cursor_pos": 4})
     assert inspected["content"]["found"]
-    failing = [notebook.send(code) for code in ("1/0", "never = 1")]
-    assert [(await each.end()).status for each in failing] == ["error", "aborted"]
+    with tempfile.TemporaryDirectory() as folder:
+        wait = f"import os, time\nwhile not os.path.exists({folder + '/go'!r}): time.sleep(0.01)\n"
+        failing = [notebook.send(code) for code in (wait + "1/0", "never = 1")]
+        # What came behind them has its answer: both are there.
+        await notebook.ask("kernel_info_request", {})
+        Path(folder, "go").touch()
+        assert [(await each.end()).status for each in failing] == ["error", "aborted"]
     assert (await notebook.run("await __import__('asyncio').sleep(0, 'awaited')")).value == (
         "'awaited'"
     )
