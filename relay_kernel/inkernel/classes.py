@@ -27,11 +27,14 @@ _INTERNAL = frozenset(
         "__annotations_cache__",
         "__abstractmethods__",
         "__slotnames__",
+        "__name__",
     ]
 )
 _MEMBER_INTERNAL = frozenset(["_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"])
-#: What a class has by being one, and yet can be given anew.
+#: What a class has by being one, and yet can be given anew; and the key of that in its state. Its
+#: own attributes of such names, which instances see, are others, and are there from the start.
 _MADE_WITH = ("__name__", "__qualname__", "__bases__")
+_MADE = "relay made with"
 _CODE = (types.FunctionType, classmethod, staticmethod, property)
 _MEMBERS = "relay enum members"
 #: Classes of libraries whose hook tells others of a subclass, which has nothing in it yet.
@@ -117,10 +120,10 @@ def _own_state(cls, cloudpickle):
         state = cloudpickle._class_getstate(cls)[0]
     if vars(cls).get("__annotate_func__"):
         state["__annotations_cache__"] = _annotations(cls)
-    for name in ("__slots__", "__slotnames__"):
+    for name in ("__slots__", "__slotnames__", "__name__"):
         state.pop(name, None)
     own = {name: value for name, value in state.items() if not _is_slot(cls, value)}
-    return {**own, **_made_with(cls)}
+    return {**own, _MADE: _made_with(cls)}
 
 
 def _made_with(cls):
@@ -161,7 +164,7 @@ def skeleton(cls):
         content = (cls.__module__, members)
         return "enum", type(cls), cls.__name__, cls.__qualname__, cls.__bases__, content
     space = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    for name in ("__slots__", "__orig_bases__"):
+    for name in ("__slots__", "__orig_bases__", "__name__"):
         if name in vars(cls):
             space[name] = vars(cls)[name]
     return "class", type(cls), cls.__name__, cls.__qualname__, cls.__bases__, space
@@ -218,7 +221,10 @@ def set_attributes(cls, attributes):
         elif name == _MEMBERS:
             for member, own in value.items():
                 vars(cls.__members__[member]).update(own)
-        elif name not in _MADE_WITH or getattr(cls, name) != value:
+        elif name == _MADE:
+            for key in (key for key in value if getattr(cls, key) != value[key]):
+                type.__setattr__(cls, key, value[key])
+        else:
             type.__setattr__(cls, sys.intern(name), value)
     if "__firstlineno__" in attributes:
         # Setting __module__ takes it away again.
@@ -244,7 +250,7 @@ def remember(cls):
     made_with = _made_with(cls)
 
     def put_back():
-        set_attributes(cls, made_with)
+        set_attributes(cls, {_MADE: made_with})
         if not issubclass(cls, Enum):
             for name, value in before.items():
                 type.__setattr__(cls, name, value)

@@ -7,6 +7,7 @@ snapshot that is put in place brings others. So the functions that stay as they 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pickle
 
@@ -35,6 +36,7 @@ def default_strategy():
 
 
 def forget_graphs(state):
-    """Have all functions that were packed here be traced anew."""
+    """Have all functions that were packed here be traced anew; never raises."""
     for function in list(state.traced):
-        vars(function).update(vars(function._clone(None)))
+        with contextlib.suppress(Exception):
+            vars(function).update(vars(function._clone(None)))

@@ -1710,6 +1710,20 @@ fig.canvas.callbacks.process('key_press_event', KeyEvent('key_press_event', fig.
 assert calls[-1] == 'key'
 ax.callbacks.disconnect(cid); ax.set_xlim(0, 9); assert len(calls) == 5
 plt.close('all')
+
+# a class whose instances have a name
+class Named:
+    def __init__(self, n): self.n = n
+    @property
+    def __name__(self): return 'own ' + self.n
+class Plain:
+    __name__ = 'x'
+    __qualname__ = 'Q'
+k = Named('a'); p = Plain()
+---
+x = 1
+---
+assert k.__name__ == 'own a' and p.__name__ == 'x' and Plain.__name__ == 'Plain' and Named.__name__ == 'Named', (k.__name__, p.__name__)
 """
 
 

@@ -70,6 +70,14 @@ class ImportHooks(Listed):
 
     name = "import hook "
 
+    def __init__(self, state):
+        super().__init__(state)
+        self._before = [thing for things in self.lists().values() for thing in things]
+
+    def is_users(self, thing):
+        """Return whether a finder came with a cell, and is of the user."""
+        return all(thing is not each for each in self._before) and super().is_users(thing)
+
     def lists(self):
         """Return attribute of ``sys`` -> finders."""
         return {name: getattr(sys, name) for name in ("meta_path", "path_hooks")}
